@@ -1,0 +1,32 @@
+"""The seam between the ledger's statements and a database: transactions of SQL with named parameters.
+
+A statement is a plain function whose first parameter is a ``Transaction``. Transactions run in a worker thread, one at
+a time per process, and a write takes the database's write lock before its first read.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
+
+P = ParamSpec("P")
+T = TypeVar("T")
+Row = Mapping[str, Any]
+
+
+class Transaction(Protocol):
+    def one(self, sql: str, **values: object) -> Row | None: ...
+    def all(self, sql: str, **values: object) -> list[Row]: ...
+    def do(self, sql: str, **values: object) -> int:
+        """Run a statement; the number of rows it changed."""
+        ...
+
+
+class Database(Protocol):
+    async def write(self, statement: Callable[Concatenate[Transaction, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run ``statement`` in one durable transaction, or roll back. Raises LedgerBusy, LedgerError."""
+        ...
+
+    async def read(self, statement: Callable[Concatenate[Transaction, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run ``statement`` on one consistent snapshot."""
+        ...
+
+    async def close(self) -> None: ...

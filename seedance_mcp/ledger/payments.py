@@ -1,0 +1,234 @@
+"""Statements on payments and purchases. Every move is a compare-and-set on (id, state, owner)."""
+
+import secrets
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from seedance_mcp.guard.usage import Outcome, Usage, Verdict
+from seedance_mcp.ledger import audit
+from seedance_mcp.ledger.database import Transaction
+from seedance_mcp.ledger.states import MOVES, NEVER, SAFETY, Intent, Payment, Purchase, State
+from seedance_mcp.ledger.views import UNRESOLVED, as_payment, find, latest, must, paid_before, payment_now, usage
+
+Rule = Callable[[Usage], Verdict]
+LEASE = 15_000
+"""Milliseconds after its last sign of life from which a process's open payments may be taken over."""
+
+
+def beat(tx: Transaction, owner: str, now: int) -> None:
+    """Say that ``owner`` is alive."""
+    tx.do(
+        "INSERT INTO owners (token, lease_until) VALUES (:owner, :until) "
+        "ON CONFLICT (token) DO UPDATE SET lease_until = excluded.lease_until",
+        owner=owner,
+        until=now + LEASE,
+    )
+
+
+def reserve(
+    tx: Transaction, intent: Intent, needed: Sequence[tuple[str, str]], rule: Rule, owner: str, now: int
+) -> Purchase | Verdict:
+    """Decide and write down, or decide and refuse, in one transaction.
+
+    Answers the purchase in state ``reserved`` and owned by ``owner``; or, where a repeated call meets its first
+    purchase, that one as it stands; or the verdict that is not to allow. ``needed`` names the (scope, window) sums that
+    ``rule`` wants to see.
+    """
+    last = latest(tx, intent.key)
+    if last is not None and last.answers(now) and last.id != intent.replaces:
+        return last
+    sibling = tx.one(
+        f"SELECT purchases.id FROM payments JOIN purchases ON purchases.id = payments.purchase "
+        f"WHERE purchases.subject = :subject AND purchases.key <> :key AND {UNRESOLVED}",
+        subject=intent.subject,
+        key=intent.key,
+        now=now,
+    )
+    if sibling is not None:
+        verdict = Verdict(
+            Outcome.REFUSE,
+            "other_take_unresolved",
+            f"the payment of another take of this clip ({sibling['id']}) has an unknown outcome",
+            "Call check_job until it is resolved.",
+        )
+    else:
+        verdict = rule(usage(tx, needed, intent.origin, intent.rail, intent.token, now))
+    _note(tx, "decision", now, intent, verdict=str(verdict.outcome), code=verdict.code, reason=verdict.reason)
+    if verdict.outcome is not Outcome.ALLOW:
+        return verdict
+    tx.do("UPDATE ledger SET clock = max(clock, :now)", now=now)
+    beat(tx, owner, now)
+    reusable = last if last is not None and last.payment.state in (State.RELEASED, State.EXPIRED) else None
+    purchase_id = reusable.id if reusable else _new_purchase(tx, intent, now)
+    tx.do(
+        """INSERT INTO payments (purchase, attempt, serial, state, owner, agent, model, rail, network, token, origin,
+                                 payer, pay_to, amount, fee, policy, reserved_at, counted_at)
+           VALUES (:purchase, :attempt, :serial, 'reserved', :owner, :agent, :model, :rail, :network, :token, :origin,
+                   :payer, :pay_to, :amount, :fee, :policy, :now, :never)""",
+        purchase=purchase_id,
+        attempt=reusable.payment.attempt + 1 if reusable else 1,
+        serial=paid_before(tx, intent.key),
+        owner=owner,
+        agent=intent.agent,
+        model=intent.model,
+        rail=intent.rail,
+        network=intent.network,
+        token=intent.token,
+        origin=intent.origin,
+        payer=intent.payer,
+        pay_to=intent.pay_to,
+        amount=intent.amount,
+        fee=intent.fee,
+        policy=intent.policy,
+        now=now,
+        never=NEVER,
+    )
+    tx.do(
+        """INSERT INTO pins (origin, rail, token, pay_to, trusted_at) VALUES (:origin, :rail, :token, :pay_to, :now)
+           ON CONFLICT DO NOTHING""",
+        origin=intent.origin,
+        rail=intent.rail,
+        token=intent.token,
+        pay_to=intent.pay_to,
+        now=now,
+    )
+    return must(find(tx, purchase_id))
+
+
+def sign(
+    tx: Transaction,
+    payment: Payment,
+    owner: str,
+    *,
+    nonce: bytes,
+    deadline: int,
+    path: str,
+    body: str,
+    sealed: bytes,
+    now: int,
+) -> bool:
+    """Make the signed bytes durable. Only after this has answered True may one of them leave the process."""
+    return _move(
+        tx, payment, State.SIGNED, owner, now,
+        "nonce = :nonce, deadline = :deadline, path = :path, body = :body, sealed = :sealed",
+        nonce=nonce, deadline=deadline, path=path, body=body, sealed=sealed,
+    )  # fmt: skip
+
+
+def send(tx: Transaction, payment: Payment, owner: str, now: int) -> Verdict | None:
+    """Permission to put the signed bytes on the wire now, or the verdict why not. Asked before every presentation."""
+    row = tx.one("SELECT state, owner, deadline FROM payments WHERE id = :id", id=payment.id) or {}
+    if row.get("owner") != owner or row.get("state") not in ("signed", "sent", "unknown"):
+        return Verdict(Outcome.REFUSE, "taken_over", "another process has taken this payment over")
+    frozen = (tx.one("SELECT frozen FROM ledger") or {})["frozen"]
+    if frozen is not None:
+        return Verdict(Outcome.REFUSE, "frozen", f"all purchases are frozen ({frozen})")
+    if now >= (row["deadline"] - SAFETY) * 1000:
+        return Verdict(Outcome.REFUSE, "too_late", "the signed authorization is about to expire")
+    beat(tx, owner, now)
+    if row["state"] == State.SIGNED:
+        _move(tx, payment, State.SENT, owner, now, "sent_at = :now")
+    return None
+
+
+def claim(tx: Transaction, payment: Payment, transaction_hash: str | None, now: int) -> bool:
+    """The seller says that it was paid. Counted at the deadline until the chain tells the block's time."""
+    return _move(
+        tx, payment, State.CLAIMED, None, now,
+        "transaction_hash = :hash, ended_at = :now, counted_at = deadline * 1000, owner = ''",
+        hash=transaction_hash,
+    )  # fmt: skip
+
+
+def park(tx: Transaction, payment: Payment, now: int, why: str) -> bool:
+    """The outcome is open, and nobody owns the payment any more: the next call or recovery takes it up."""
+    if payment_now(tx, payment.id).state in (State.SIGNED, State.UNKNOWN):
+        return tx.do("UPDATE payments SET owner = '' WHERE id = :id", id=payment.id) == 1
+    return _move(tx, payment, State.UNKNOWN, None, now, "owner = ''", why=why)
+
+
+def settle(tx: Transaction, payment: Payment, transaction_hash: str, block_time: int, now: int) -> bool:
+    """A final transfer on the chain matches. ``block_time`` is epoch seconds.
+
+    No transfer is older than its reservation or younger than its deadline, whatever a lying host says.
+    """
+    return _move(
+        tx, payment, State.SETTLED, None, now,
+        """transaction_hash = :hash, ended_at = coalesce(ended_at, :now), sealed = NULL, owner = '',
+           counted_at = min(max(:at, reserved_at), deadline * 1000)""",
+        hash=transaction_hash, at=block_time * 1000,
+    )  # fmt: skip
+
+
+def expire(tx: Transaction, payment: Payment, now: int) -> bool:
+    """The chain proved that the authorization was never used and never can be: the budget comes back."""
+    return _move(tx, payment, State.EXPIRED, None, now, "ended_at = :now, counted_at = :now, sealed = NULL, owner = ''")
+
+
+def release(tx: Transaction, payment: Payment, owner: str, now: int, why: str) -> bool:
+    """Nothing was signed: the budget comes back."""
+    return _move(tx, payment, State.RELEASED, owner, now, "ended_at = :now, counted_at = :now, owner = ''", why=why)
+
+
+def adopt(tx: Transaction, payment: Payment, owner: str, now: int) -> Payment | None:
+    """Take over an open payment that nobody alive owns, or None."""
+    beat(tx, owner, now)
+    taken = tx.do(
+        """UPDATE payments SET owner = :owner WHERE id = :id AND state = :state AND (owner = :owner OR NOT EXISTS
+           (SELECT 1 FROM owners WHERE owners.token = payments.owner AND owners.lease_until > :now))""",
+        owner=owner,
+        id=payment.id,
+        state=str(payment.state),
+        now=now,
+    )
+    return payment_now(tx, payment.id) if taken else None
+
+
+def release_abandoned(tx: Transaction, owner: str, now: int) -> int:
+    """Give back what dead processes reserved and never signed; the number of payments released."""
+    rows = tx.all("SELECT * FROM payments WHERE state = 'reserved'")
+    adopted = [adopt(tx, as_payment(row), owner, now) for row in rows if row["owner"] != owner]
+    return sum(release(tx, payment, owner, now, "its process ended") for payment in adopted if payment is not None)
+
+
+def _move(
+    tx: Transaction, payment: Payment, to: State, owner: str | None, now: int, assignments: str, why: str = "",
+    **values: object,
+) -> bool:  # fmt: skip
+    """Compare-and-set. False: the row is not where the mover believed it was, and the mover discards what it holds."""
+    origins = [state for state, targets in MOVES.items() if to in targets]
+    held = tx.one("SELECT * FROM payments WHERE id = :id", id=payment.id)
+    if held is None or held["state"] not in origins or (owner is not None and held["owner"] != owner):
+        return False
+    tx.do(f"UPDATE payments SET state = :to, {assignments} WHERE id = :id", to=str(to), id=payment.id,
+          **{**values, **({"now": now} if ":now" in assignments else {})})  # fmt: skip
+    facts: dict[str, Any] = {"payment": payment.id, "purchase": payment.purchase, "from": held["state"], "to": str(to)}
+    if "hash" in values:
+        facts["transaction"] = values["hash"]
+    audit.append(tx, "move", now, {**facts, **({"why": why} if why else {})})
+    return True
+
+
+def _new_purchase(tx: Transaction, intent: Intent, now: int) -> str:
+    purchase_id = f"pur_{secrets.token_hex(8)}"
+    tx.do(
+        """INSERT INTO purchases (id, key, subject, agent, model, take, generation, request, created_at)
+           VALUES (:id, :key, :subject, :agent, :model, :take, :generation, :request, :now)""",
+        id=purchase_id,
+        key=intent.key,
+        subject=intent.subject,
+        agent=intent.agent,
+        model=intent.model,
+        take=intent.take,
+        generation=intent.generation,
+        request=audit.canonical(intent.request),
+        now=now,
+    )
+    return purchase_id
+
+
+def _note(tx: Transaction, event: str, now: int, intent: Intent, **facts: object) -> None:
+    audit.append(tx, event, now, {
+        "key": intent.key.hex(), "agent": intent.agent, "model": intent.model, "rail": intent.rail,
+        "amount": intent.amount, "fee": intent.fee, "pay_to": intent.pay_to, "policy": intent.policy, **facts,
+    })  # fmt: skip

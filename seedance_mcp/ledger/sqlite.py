@@ -1,0 +1,151 @@
+"""The ledger in one SQLite file, through ``apsw``."""
+
+import os
+import secrets
+import stat
+import time
+from collections.abc import Callable
+from importlib import resources
+from pathlib import Path
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+import anyio
+import anyio.to_thread
+import apsw
+
+from seedance_mcp.errors import LedgerBusy, LedgerError
+from seedance_mcp.ledger.database import Row, Transaction
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+BUSY_MS = 5_000
+FIXED_WAL = 3_051_003
+"""From this version on WAL is safe with several processes (the WAL-reset bug: SQLite 3.7.0 to 3.51.2)."""
+
+
+class SQLite:
+    """A ``Database`` in one file. Its folder is made private; the file must be on a local disk."""
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        self._connection = connection
+        self._limiter = anyio.CapacityLimiter(1)
+
+    @classmethod
+    async def open(cls, path: Path, kind: str | None) -> "SQLite":
+        """``kind`` is ``real`` or ``sandbox``; a ledger of the other kind is refused with LedgerError. None takes any."""
+        connection = await anyio.to_thread.run_sync(_connect, path)
+        database = cls(connection)
+        try:
+            await database.write(_migrate, kind)
+        except BaseException:
+            connection.close()
+            raise
+        return database
+
+    async def write(self, statement: Callable[Concatenate[Transaction, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        return await self._run("BEGIN IMMEDIATE", lambda tx: statement(tx, *args, **kwargs))
+
+    async def read(self, statement: Callable[Concatenate[Transaction, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        return await self._run("BEGIN", lambda tx: statement(tx, *args, **kwargs))
+
+    async def close(self) -> None:
+        await anyio.to_thread.run_sync(self._connection.close, limiter=self._limiter)
+
+    async def _run(self, begin: str, statement: Callable[[Transaction], T]) -> T:
+        # A commit that has begun must be seen through: the caller may be cancelled, the transaction may not.
+        with anyio.CancelScope(shield=True):
+            result = await anyio.to_thread.run_sync(
+                _in_transaction, self._connection, begin, statement, limiter=self._limiter
+            )
+        return result
+
+
+class _Cursor:
+    def __init__(self, connection: apsw.Connection) -> None:
+        self._connection = connection
+
+    def one(self, sql: str, **values: object) -> Row | None:
+        rows = self.all(sql, **values)
+        return rows[0] if rows else None
+
+    def all(self, sql: str, **values: object) -> list[Row]:
+        return list(self._connection.execute(sql, values or None))
+
+    def do(self, sql: str, **values: object) -> int:
+        self._connection.execute(sql, values or None).fetchall()
+        return self._connection.changes()
+
+
+def _in_transaction(connection: apsw.Connection, begin: str, statement: Callable[[Transaction], T]) -> T:
+    try:
+        connection.execute(begin)
+        try:
+            result = statement(_Cursor(connection))
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+    except (apsw.BusyError, apsw.LockedError):
+        raise LedgerBusy("the ledger is busy with another process") from None
+    except apsw.ConstraintError as error:
+        raise LedgerError(f"the ledger refused a contradiction: {error}") from error
+    except apsw.Error as error:
+        raise LedgerError(f"the ledger cannot be used: {error}") from error
+    return result
+
+
+def _connect(path: Path) -> apsw.Connection:
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        connection = apsw.Connection(str(path))
+        if os.name == "posix" and stat.S_IMODE(path.stat().st_mode) != 0o600:
+            path.chmod(0o600)
+    except (OSError, apsw.Error) as error:
+        raise LedgerError(f"the ledger {path} cannot be opened: {error}") from None
+    connection.set_busy_timeout(BUSY_MS)
+    connection.set_row_trace(_as_mapping)
+    try:
+        journal = "WAL" if apsw.SQLITE_VERSION_NUMBER >= FIXED_WAL else "TRUNCATE"
+        connection.execute(f"PRAGMA journal_mode = {journal}").fetchall()
+        connection.execute("PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF")
+    except (apsw.BusyError, apsw.LockedError):
+        connection.close()
+        raise LedgerBusy("the ledger is busy with another process") from None
+    except apsw.Error as error:
+        connection.close()
+        raise LedgerError(f"the ledger {path} is not a usable SQLite file: {error}") from None
+    return connection
+
+
+def _as_mapping(cursor: apsw.Cursor, row: tuple[Any, ...]) -> dict[str, Any]:
+    return dict(zip((column[0] for column in cursor.get_description()), row, strict=True))
+
+
+def _migrate(tx: Transaction, kind: str | None) -> None:
+    version = (tx.one("PRAGMA user_version") or {})["user_version"]
+    scripts = sorted((resources.files(__package__) / "migrations").iterdir(), key=lambda script: script.name)
+    numbered = [(int(script.name[:4]), script) for script in scripts if script.name.endswith(".sql")]
+    if version > len(numbered):
+        raise LedgerError(
+            f"the ledger has schema {version} and this version knows {len(numbered)}",
+            next="Use the newest seedance-mcp with this ledger.",
+        )
+    for number, script in numbered:
+        if number > version:
+            tx.do(script.read_text())
+            tx.do(f"PRAGMA user_version = {number}")
+    now = time.time_ns() // 1_000_000
+    tx.do(
+        "INSERT OR IGNORE INTO ledger (only_row, id, kind, created_at, clock) VALUES (1, :id, :kind, :now, 0)",
+        id=secrets.token_hex(16),
+        kind=kind or "real",
+        now=now,
+    )
+    found = (tx.one("SELECT kind FROM ledger") or {})["kind"]
+    if kind is not None and found != kind:
+        raise LedgerError(
+            f"this ledger holds {found} payments and cannot be used for {kind} ones",
+            next="Name another file in SEEDANCE_LEDGER.",
+        )

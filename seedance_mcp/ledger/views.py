@@ -1,0 +1,127 @@
+"""Statements that only look: usage for the decision, purchases by key and by id."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import TypeVar
+
+from seedance_mcp.guard.usage import WINDOWS, Spent, Usage
+from seedance_mcp.ledger.database import Row, Transaction
+from seedance_mcp.ledger.states import ClipJob, Payment, Purchase, State, Upload
+
+T = TypeVar("T")
+
+UNRESOLVED = """(payments.state = 'unknown' OR (payments.state IN ('signed', 'sent') AND NOT EXISTS
+    (SELECT 1 FROM owners WHERE owners.token = payments.owner AND owners.lease_until > :now)))"""
+"""SQL: nobody alive is working on the payment, and its signed bytes may still be used. Wants ``:now``."""
+_CLOCK_TOLERANCE = 60_000
+
+
+def usage(tx: Transaction, needed: Sequence[tuple[str, str]], origin: str, rail: str, token: str, now: int) -> Usage:
+    """What the decision looks at, for the (scope, window) pairs in ``needed``."""
+    ledger = must(tx.one("SELECT clock, frozen FROM ledger"))
+    pin = tx.one("SELECT pay_to FROM pins WHERE origin = :origin AND rail = :rail AND token = :token",
+                 origin=origin, rail=rail, token=token)  # fmt: skip
+    last = tx.one("SELECT generation FROM purchases WHERE generation IS NOT NULL ORDER BY created_at DESC LIMIT 1")
+    ahead = ledger["clock"] - now
+    return Usage(
+        frozen=ledger["frozen"],
+        clock_ahead=ahead if ahead > _CLOCK_TOLERANCE else 0,
+        spent={(scope, window): _spent(tx, scope, window, now) for scope, window in needed},
+        unresolved={scope: _unresolved(tx, scope, now) for scope in {scope for scope, _ in needed}},
+        pinned=pin["pay_to"] if pin else None,
+        generation=last["generation"] if last else None,
+        outstanding=must(
+            tx.one(
+                """SELECT coalesce(sum(amount + fee), 0) AS n FROM payments
+               WHERE state IN ('reserved', 'signed', 'sent', 'unknown') AND rail = :rail""",
+                rail=rail,
+            )
+        )["n"],
+    )
+
+
+def latest(tx: Transaction, key: bytes) -> Purchase | None:
+    """The newest purchase with this purchase key."""
+    row = tx.one("SELECT id FROM purchases WHERE key = :key ORDER BY created_at DESC, rowid DESC LIMIT 1", key=key)
+    return find(tx, row["id"]) if row else None
+
+
+def find(tx: Transaction, purchase_id: str) -> Purchase | None:
+    row = tx.one("SELECT * FROM purchases WHERE id = :id", id=purchase_id)
+    if row is None:
+        return None
+    payment = tx.one("SELECT * FROM payments WHERE purchase = :id ORDER BY attempt DESC LIMIT 1", id=purchase_id)
+    job = tx.one("SELECT * FROM jobs WHERE purchase = :id", id=purchase_id)
+    upload = tx.one("SELECT * FROM uploads WHERE purchase = :id", id=purchase_id)
+    return Purchase(
+        id=row["id"],
+        key=bytes(row["key"]),
+        agent=row["agent"],
+        model=row["model"],
+        take=row["take"],
+        generation=row["generation"],
+        request=json.loads(row["request"]),
+        created_at=row["created_at"],
+        payment=as_payment(must(payment)),
+        job=as_job(job) if job else None,
+        upload=Upload(**upload) if upload else None,
+    )
+
+
+def since(tx: Transaction, key: bytes, then: int) -> int:
+    """How many purchases with this key were begun after ``then``."""
+    return int(must(tx.one("SELECT count(*) AS n FROM purchases WHERE key = :key AND created_at > :then",
+                            key=key, then=then))["n"])  # fmt: skip
+
+
+def open_payments(tx: Transaction) -> list[Payment]:
+    """Every payment whose outcome the chain has not decided yet, oldest first."""
+    states = "('signed', 'sent', 'unknown', 'claimed')"
+    return [as_payment(row) for row in tx.all(f"SELECT * FROM payments WHERE state IN {states} ORDER BY id")]
+
+
+def payment_now(tx: Transaction, payment_id: int) -> Payment:
+    return as_payment(must(tx.one("SELECT * FROM payments WHERE id = :id", id=payment_id)))
+
+
+def as_job(row: Row) -> ClipJob:
+    known = {name: row[name] for name in ClipJob.__dataclass_fields__}
+    return ClipJob(**{**known, "lost": bool(row["lost"])})
+
+
+def paid_before(tx: Transaction, key: bytes) -> int:
+    """How many payments of this purchase key ended paid: the nonce moves on only past those."""
+    return int(must(tx.one(
+        "SELECT count(*) AS n FROM payments JOIN purchases ON purchases.id = payments.purchase "
+        "WHERE purchases.key = :key AND payments.state IN ('claimed', 'settled')", key=key))["n"])  # fmt: skip
+
+
+def _spent(tx: Transaction, scope: str, window: str, now: int) -> Spent:
+    length = WINDOWS[window]
+    where, values = _scope(scope)
+    row = must(tx.one(
+        f"""SELECT coalesce(sum(amount + fee), 0) AS total, count(*) AS count,
+                   coalesce(sum(CASE WHEN state <> 'settled' THEN amount + fee ELSE 0 END), 0) AS held
+            FROM payments WHERE state NOT IN ('released', 'expired') AND counted_at > :since {where}""",
+        since=0 if length is None else now - length, **values))  # fmt: skip
+    return Spent(total=row["total"], held=row["held"], count=row["count"])
+
+
+def _unresolved(tx: Transaction, scope: str, now: int) -> int:
+    where, values = _scope(scope)
+    return int(must(tx.one(f"SELECT count(*) AS n FROM payments WHERE {UNRESOLVED} {where}", now=now, **values))["n"])
+
+
+def _scope(scope: str) -> tuple[str, Mapping[str, str]]:
+    kind, _, name = scope.partition(":")
+    return (f"AND payments.{kind} = :name", {"name": name}) if name else ("", {})
+
+
+def as_payment(row: Row) -> Payment:
+    known = {name: row[name] for name in Payment.__dataclass_fields__}
+    return Payment(**{**known, "state": State(row["state"])})
+
+
+def must(row: T | None) -> T:
+    assert row is not None
+    return row

@@ -1,0 +1,54 @@
+"""The counterparts, started when a test first asks for one.
+
+They are imported by their fixtures: the SDKs behind them take seconds, which most tests need not wait for.
+"""
+
+# ruff: noqa: PLC0415
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from eth_account.signers.local import LocalAccount
+
+    from tests.peers.chain import Anvil
+    from tests.peers.x402_seller import X402Seller
+
+PAYER_KEY = "0x59c6995e998f97a5a0044966f0945389dc9e86dae88c7a8412f4603b6b78690d"
+"""Account 1 of the mnemonic that anvil and hardhat share."""
+
+
+@pytest.fixture(scope="session")
+def anvil() -> Iterator["Anvil"]:
+    from tests.peers.chain import Anvil
+    from tests.peers.node import install
+
+    with Anvil(install()) as node:
+        yield node
+
+
+@pytest.fixture
+def chain(anvil: "Anvil") -> Iterator["Anvil"]:
+    """Base with USD Coin; what a test does to it is undone afterwards."""
+    with anvil.isolated():
+        yield anvil
+
+
+@pytest.fixture
+def payer(chain: "Anvil") -> "LocalAccount":
+    """An account with 100 USDC on ``chain``."""
+    from eth_account import Account
+
+    account: LocalAccount = Account.from_key(PAYER_KEY)
+    chain.mint(account.address, 100_000_000)
+    return account
+
+
+@pytest.fixture
+def x402_seller(chain: "Anvil") -> Iterator["X402Seller"]:
+    from tests.peers.x402_seller import X402Seller
+
+    with X402Seller(chain.url) as seller:
+        yield seller

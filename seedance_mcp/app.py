@@ -1,0 +1,204 @@
+"""Builds everything from Settings, once: what the server, the commands and the tests start from."""
+
+import os
+import secrets
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from urllib.parse import urlsplit
+
+import anyio
+import httpx
+from anyio.to_thread import run_sync
+
+from seedance_mcp import __version__
+from seedance_mcp.chain import Chain
+from seedance_mcp.clips import Clips
+from seedance_mcp.errors import ChainError, InvalidSettings
+from seedance_mcp.fetching import Fetcher
+from seedance_mcp.jobs import Watcher
+from seedance_mcp.ledger.database import Database
+from seedance_mcp.ledger.sqlite import SQLite
+from seedance_mcp.login import WalletLogin
+from seedance_mcp.payment.tokens import BASE_USDC
+from seedance_mcp.payment.wallet import Wallet
+from seedance_mcp.policy_file import PolicyFile
+from seedance_mcp.purchase import Corridor
+from seedance_mcp.recovery import Recovery
+from seedance_mcp.settings import LOOPBACK, Settings
+from seedance_mcp.studio.client import Studio
+from seedance_mcp.uploads import Uploads
+
+ANSWER_SECONDS = 22
+"""How long one answer of the seller may take: two of them and a recovery fit into a client's minute."""
+POLL_SECONDS = 10
+SANDBOX_POLL_SECONDS = 1
+SANDBOX_FUNDS = 100_000_000
+BALANCE_LIFE = 30_000
+BALANCE_SECONDS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class App:
+    """Everything, wired. ``now`` gives epoch milliseconds."""
+
+    settings: Settings
+    database: Database
+    wallet: Wallet | None
+    policy: PolicyFile
+    corridor: Corridor
+    uploads: Uploads
+    clips: Clips
+    watcher: Watcher
+    recovery: Recovery
+    chain: Chain
+    now: Callable[[], int]
+
+
+@asynccontextmanager
+async def open_app(settings: Settings, *, wallet: Wallet | None = None, sandbox: bool = False) -> AsyncIterator[App]:
+    """Open ledger, wallet and HTTP clients; nothing is asked of the network.
+
+    ``wallet`` replaces the operator's, and must be given for the ``sandbox``. Raises InvalidSettings, LedgerError.
+    """
+    async with AsyncExitStack() as stack:
+        wallet = wallet if sandbox or wallet is not None else await run_sync(load_wallet, settings)
+        database = await open_ledger(settings, "sandbox" if sandbox else "real")
+        stack.push_async_callback(database.close)
+        # Two clients, so that nothing of one side (a cookie, a connection) is ever seen by the other.
+        seller = await stack.enter_async_context(_http(ANSWER_SECONDS))
+        world = await stack.enter_async_context(_http(ANSWER_SECONDS))
+        owner = f"{os.getpid()}-{secrets.token_hex(8)}"
+        login = WalletLogin(wallet, settings.studio_url) if wallet else None
+        studio = Studio(seller, settings.studio_url, settings.blob_url, login, patience=ANSWER_SECONDS)
+        policy = PolicyFile(
+            settings.policy,
+            named=settings.policy_named,
+            writable=(*settings.image_roots, settings.output_dir),
+            database=database,
+        )
+        chain = Chain(world, settings.base_rpc_urls, BASE_USDC.chain_id)
+        recovery = Recovery(studio=studio, database=database, chain=chain, policy=policy.current, owner=owner, now=now)
+        corridor = Corridor(
+            studio=studio,
+            database=database,
+            wallet=wallet,
+            policy=policy.current,
+            balance=Balance(chain, wallet.address if wallet else None).read,
+            recovery=recovery,
+            owner=owner,
+            now=now,
+        )
+        fetcher = Fetcher(world, _own_hosts(settings))
+        uploads = Uploads(corridor, fetcher, settings.image_roots, settings.agent)
+        watcher = Watcher(
+            studio=studio,
+            database=database,
+            fetcher=fetcher,
+            recovery=recovery,
+            output_dir=settings.output_dir,
+            interval=SANDBOX_POLL_SECONDS if sandbox else POLL_SECONDS,
+            owner=owner,
+            now=now,
+        )
+        clips = Clips(corridor, uploads, settings.agent)
+        yield App(settings, database, wallet, policy, corridor, uploads, clips, watcher, recovery, chain, now)
+
+
+@asynccontextmanager
+async def open_sandbox(settings: Settings, *, generation: int, faults: Sequence[str] = ()) -> AsyncIterator[App]:
+    """The app on an embedded seller, with a throw-away funded wallet and, unless one is named, a throw-away ledger."""
+    from seedance_mcp.sandbox import Faults, Sandbox, serve  # noqa: PLC0415 - renders clips, and only here
+
+    wallet = Wallet.create()
+    sandbox = Sandbox(generation=generation, faults=Faults.named(faults))
+    sandbox.fund(wallet.address, SANDBOX_FUNDS)
+    with TemporaryDirectory(prefix="seedance-sandbox-", ignore_cleanup_errors=True) as folder:
+        ledger = settings.ledger if settings.ledger_named else f"sqlite:{folder}/ledger.db"
+        async with (
+            serve(sandbox) as origin,
+            open_app(settings.at(origin, ledger), wallet=wallet, sandbox=True) as app,
+        ):
+            yield app
+
+
+class Balance:
+    """The wallet's USDC on Base, read at most every half minute; None where no RPC host can be asked."""
+
+    def __init__(self, chain: Chain, owner: str | None) -> None:
+        self._chain = chain
+        self._owner = owner
+        self._known: tuple[int, int | None] | None = None
+
+    async def read(self) -> int | None:
+        if self._owner is None:
+            return None
+        if self._known is None or now() - self._known[0] > BALANCE_LIFE:
+            self._known = (now(), await self._ask(self._owner))
+        return self._known[1]
+
+    async def _ask(self, owner: str) -> int | None:
+        with anyio.move_on_after(BALANCE_SECONDS):
+            try:
+                return await self._chain.balance(BASE_USDC.address, owner)
+            except ChainError:
+                return None
+        return None
+
+
+def now() -> int:
+    """Epoch milliseconds."""
+    return time.time_ns() // 1_000_000
+
+
+async def open_ledger(settings: Settings, kind: str | None) -> Database:
+    """The ledger that the settings name, of any kind if ``kind`` is None. Raises InvalidSettings, LedgerError."""
+    scheme, _, place = settings.ledger.partition(":")
+    if scheme != "sqlite" or not place:
+        raise InvalidSettings(
+            f"SEEDANCE_LEDGER is of the kind {scheme[:20]!r}, and this version knows sqlite:PATH only"
+        )
+    return await SQLite.open(Path(place), kind)
+
+
+def load_wallet(settings: Settings) -> Wallet | None:
+    """The operator's wallet, or None where there is none that can be opened without asking. Raises InvalidSettings."""
+    if settings.private_key is not None:
+        try:
+            return Wallet.from_hex(settings.private_key.strip())
+        except ValueError as error:
+            raise InvalidSettings(f"SEEDANCE_PRIVATE_KEY cannot be used: {error}") from None
+    if not settings.keystore.exists() or settings.keystore_password_file is None:
+        return None
+    return Wallet.from_keystore(settings.keystore, read_password(settings.keystore_password_file))
+
+
+def read_password(path: Path) -> str:
+    """The first line of a password file. Raises InvalidSettings."""
+    try:
+        return path.read_text(encoding="utf-8").partition("\n")[0].rstrip("\r")
+    except (OSError, UnicodeDecodeError):
+        raise InvalidSettings(f"the keystore's password file {path} cannot be read") from None
+
+
+def _http(seconds: int) -> httpx.AsyncClient:
+    # No proxy, certificate or netrc setting of the environment may stand between a signature and the seller.
+    return httpx.AsyncClient(
+        trust_env=False,
+        follow_redirects=False,
+        timeout=httpx.Timeout(seconds, connect=10),
+        headers={"user-agent": f"seedance-mcp/{__version__}"},
+    )
+
+
+def _own_hosts(settings: Settings) -> frozenset[str]:
+    """The seller's own hosts as far as they are on this machine, where a public address cannot be asked for."""
+    urls = (urlsplit(settings.studio_url), urlsplit(settings.blob_url))
+    return frozenset(
+        f"{url.hostname}:{url.port or (443 if url.scheme == 'https' else 80)}"
+        for url in urls
+        if url.hostname in LOOPBACK
+    )

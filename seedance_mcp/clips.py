@@ -1,0 +1,346 @@
+"""Clips: what they would cost, and buying one."""
+
+import secrets
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from seedance_mcp.errors import BadChallenge, InvalidArgument, NotFound, SeedanceError, StudioError
+from seedance_mcp.guard.budget import Budget, budget
+from seedance_mcp.guard.usage import Outcome, Verdict
+from seedance_mcp.ledger import jobs, operator, views
+from seedance_mcp.ledger.states import OPEN, Purchase
+from seedance_mcp.money import dollars
+from seedance_mcp.payment.challenge import Offer
+from seedance_mcp.purchase import Corridor, Order, Quote, refusal
+from seedance_mcp.studio import prices
+from seedance_mcp.studio.client import generate_path
+from seedance_mcp.studio.dialects import (
+    Dialect,
+    build_body,
+    check_body,
+    read_dialect,
+    schema_from_challenge,
+)
+from seedance_mcp.studio.images import nearest_aspect
+from seedance_mcp.studio.models import MODELS, ClipRequest
+from seedance_mcp.uploads import Picture, Uploads
+
+QUOTE_LIFE = 10 * 60_000
+LONGEST_PROMPT = 5_000
+_STAND_IN_PROMPT = "a slow camera move"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClipOrder:
+    """The arguments of a clip, as the agent gave them. ``max_price`` is micro-USD over uploads and clip together."""
+
+    model: str = "seedance"
+    prompt: str | None = None
+    image: str | None = None
+    last_image: str | None = None
+    duration: int = 5
+    resolution: str = "720p"
+    aspect_ratio: str = "auto"
+    generate_audio: bool | None = None
+    camera_fixed: bool | None = None
+    seed: int | None = None
+    take: int = 1
+    quote_id: str | None = None
+    max_price: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Bought:
+    """``charged`` and ``upload`` are what this call paid for the clip and for uploads, in micro-USD."""
+
+    purchase: Purchase
+    duplicate: bool
+    charged: int = 0
+    upload: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """``price`` micro-USD; from a live quote with its offers, or from the table when the seller cannot be asked."""
+
+    price: int
+    live: bool
+    quote: operator.Quote | None
+    offers: tuple[Offer, ...]
+    verdict: Verdict
+    budget: Budget
+
+
+class Clips:
+    """Estimates and buys for one agent."""
+
+    def __init__(self, corridor: Corridor, uploads: Uploads, agent: str) -> None:
+        self._corridor = corridor
+        self._uploads = uploads
+        self._agent = agent
+
+    async def estimate(self, clip: ClipOrder) -> Estimate:
+        """What ``clip`` would cost now, and what the policy would say. Pays nothing and changes no budget."""
+        _check(clip, partial=True)
+        pictures = [await self._uploads.picture(ref, name) for name, ref in _references(clip)]
+        try:
+            dialect = await self._corridor.studio.dialect(clip.model)
+            aspect = await self._aspect(clip, pictures, dialect)
+            request = _request(clip, aspect, [_stand_in(picture, self._origin) for picture in pictures])
+            quote, dialect = await self._quote(request, dialect)
+        except StudioError as error:
+            if error.code != "studio_unavailable":
+                raise
+            return await self._from_table(clip, error)
+        order = self._order(clip, pictures, dialect)
+        verdict, usage, policy = await self._corridor.preview(order, quote)
+        promise = operator.Quote(
+            id=f"q_{secrets.token_hex(8)}",
+            agent=self._agent,
+            terms=_terms(clip, dialect, aspect),
+            price=quote.price,
+            expires_at=self._corridor.now() + QUOTE_LIFE,
+        )
+        await self._corridor.database.write(operator.keep_quote, promise, self._corridor.now())
+        left = budget(policy, usage, clip.model, self._agent)
+        return Estimate(quote.price, True, promise, quote.challenge.offers, verdict, left)
+
+    async def generate(self, clip: ClipOrder) -> Bought:
+        """Buy ``clip``, or answer with the purchase that a repeated call meets."""
+        _check(clip, partial=False)
+        pictures = [await self._uploads.picture(ref, name) for name, ref in _references(clip)]
+        draft = self._order(clip, pictures, None)
+        async with self._corridor.turn(draft.key):
+            known = await self._corridor.known(draft)
+            if known is not None:
+                return await self._again(known)
+            self._corridor.require_wallet()
+            return await self._buy(clip, pictures)
+
+    async def purchase(self, *, job_id: str | None, purchase_id: str | None) -> Purchase:
+        """One of this agent's purchases, looked up on the chain and at the seller where it is open.
+
+        Raises NotFound, also for another agent's.
+        """
+        database = self._corridor.database
+        if job_id is not None:
+            purchase, asked = await database.read(jobs.of, job_id), f"job {job_id[:60]!r}"
+        else:
+            purchase, asked = (
+                await database.read(views.find, purchase_id or ""),
+                f"purchase {(purchase_id or '')[:60]!r}",
+            )
+        if purchase is None or purchase.agent != self._agent:
+            raise NotFound(f"there is no {asked}", next="Call check_job without an id for all unfinished ones.")
+        if purchase_id not in {None, purchase.id}:
+            raise InvalidArgument("job_id and purchase_id belong to different purchases: give one of them")
+        if purchase.payment.state in OPEN or (purchase.paid and not purchase.delivered):
+            purchase = await self._corridor.recovery.look_up(purchase.id)
+        return purchase
+
+    async def pending(self) -> list[Purchase]:
+        """This agent's clips that are not finished, oldest first."""
+        return await self._corridor.database.read(jobs.pending, self._agent)
+
+    async def budget(self, model: str) -> Budget:
+        """What this agent may still spend on ``model``."""
+        policy, usage = await self._corridor.usage(Order(agent=self._agent, model=model, request={}, table=None))
+        return budget(policy, usage, model, self._agent)
+
+    async def _again(self, known: Purchase) -> Bought:
+        before = known.paid
+        purchase = await self._corridor.resume(known)
+        return Bought(purchase, True, 0 if before or not purchase.paid else purchase.payment.amount)
+
+    async def _buy(self, clip: ClipOrder, pictures: list[Picture]) -> Bought:
+        dialect = await self._corridor.studio.dialect(clip.model)
+        pictures = [await self._uploads.fetched(picture) for picture in pictures]
+        aspect = await self._aspect(clip, pictures, dialect)
+        promised = await self._promised(clip, dialect, aspect)
+        local = sum(picture.url is None for picture in pictures)
+        if local:
+            # An upload is worth nothing without its clip: the clip is judged before the upload is paid.
+            stand_ins = [_stand_in(picture, self._origin) for picture in pictures]
+            quote, dialect = await self._quote(_request(clip, aspect, stand_ins), dialect)
+            order = self._order(clip, pictures, dialect, promised, already=local * prices.UPLOAD)
+            verdict, _, _ = await self._corridor.preview(order, quote)
+            if verdict.outcome is not Outcome.ALLOW:
+                raise refusal(verdict)
+        paid, urls = 0, []
+        try:
+            for picture in pictures:
+                hosted = None if picture.url else await self._uploads.host(picture, limit=clip.max_price)
+                paid += hosted.charged if hosted else 0
+                urls.append(hosted.url if hosted else picture.url or "")
+            quote, dialect = await self._quote(_request(clip, aspect, urls), dialect)
+            order = self._order(clip, pictures, dialect, promised, already=paid)
+            purchase = await self._corridor.buy(order, quote)
+        except SeedanceError as error:
+            error.charged += paid
+            raise
+        return Bought(purchase, False, purchase.payment.amount if purchase.paid else 0, paid)
+
+    async def _quote(self, request: ClipRequest, dialect: Dialect) -> tuple[Quote, Dialect]:
+        """A quote for a body that the live schema finds valid, with the dialect that the seller judged it by."""
+        for _ in range(2):
+            body = build_body(request, dialect)
+            _require_valid(body, dialect)
+            quote = await self._corridor.quote(generate_path(request.model), body)
+            schema = schema_from_challenge(quote.challenge.extensions)
+            live = read_dialect(schema) if schema is not None else dialect
+            if live.schema == dialect.schema:
+                break
+            self._corridor.studio.learn(request.model, live)
+            dialect = live
+        _require_no_trap(quote, request, dialect)
+        return quote, dialect
+
+    async def _promised(self, clip: ClipOrder, dialect: Dialect, aspect: str) -> int | None:
+        """The price that ``quote_id`` stands for. Raises InvalidArgument unless it is for just this."""
+        if clip.quote_id is None:
+            return None
+        quote = await self._corridor.database.read(operator.quote, clip.quote_id)
+        if quote is None or quote.agent != self._agent:
+            raise InvalidArgument(f"quote_id {clip.quote_id[:40]!r} is not known", next="Call estimate_cost for one.")
+        if quote.expires_at < self._corridor.now():
+            raise InvalidArgument("the quote of quote_id has expired", next="Call estimate_cost for a new one.")
+        terms = _terms(clip, dialect, aspect)
+        wrong = [name for name, value in quote.terms.items() if terms[name] != value]
+        if wrong:
+            told = ", ".join(f"{name} {quote.terms[name]}, not {terms[name]}" for name in wrong)
+            raise InvalidArgument(f"quote_id is for {told}", next="Call estimate_cost for this clip.")
+        return quote.price
+
+    async def _aspect(self, clip: ClipOrder, pictures: list[Picture], dialect: Dialect) -> str:
+        if clip.aspect_ratio != "auto":
+            return clip.aspect_ratio
+        if not pictures:
+            return dialect.aspect_ratios[0]
+        first = await self._uploads.fetched(pictures[0])
+        assert first.size is not None
+        return nearest_aspect(*first.size, dialect.aspect_ratios)
+
+    async def _from_table(self, clip: ClipOrder, error: SeedanceError) -> Estimate:
+        rows = [prices.estimate(clip.model, generation, clip.duration, clip.resolution) for generation in (1, 2)]
+        known = [price for price in rows if price is not None]
+        if not known:
+            raise error
+        policy, usage = await self._corridor.usage(self._order(clip, [], None))
+        verdict = Verdict(Outcome.REFUSE, error.code, f"the seller cannot be asked now: {error.what}")
+        return Estimate(max(known), False, None, (), verdict, budget(policy, usage, clip.model, self._agent))
+
+    def _order(
+        self,
+        clip: ClipOrder,
+        pictures: list[Picture],
+        dialect: Dialect | None,
+        promised: int | None = None,
+        already: int = 0,
+    ) -> Order:
+        generation = dialect.generation if dialect else None
+        table = prices.estimate(clip.model, generation, clip.duration, clip.resolution) if generation else None
+        return Order(
+            agent=self._agent,
+            model=clip.model,
+            request=_canonical(clip, pictures),
+            take=clip.take,
+            generation=generation,
+            table=table,
+            limit=clip.max_price,
+            already=already,
+            quoted=promised,
+        )
+
+    @property
+    def _origin(self) -> str:
+        return self._corridor.studio.origin
+
+
+def _check(clip: ClipOrder, *, partial: bool) -> None:
+    if clip.model not in MODELS:
+        raise InvalidArgument(f"model {clip.model[:40]!r} is not sold: choose {' or '.join(MODELS)}")
+    if clip.take < 1:
+        raise InvalidArgument(f"take {clip.take} is not a take: count from 1")
+    if clip.prompt is not None and len(clip.prompt) > LONGEST_PROMPT:
+        raise InvalidArgument(f"prompt has {len(clip.prompt)} characters, and {LONGEST_PROMPT} is the most")
+    if partial:
+        return
+    if not (clip.prompt or "").strip():
+        raise InvalidArgument("prompt is empty: say what should move, and how")
+    if clip.image is None:
+        raise InvalidArgument("image is missing: give an https URL, or a path to an image")
+
+
+def _references(clip: ClipOrder) -> list[tuple[str, str]]:
+    if clip.image is None and clip.last_image is not None:
+        raise InvalidArgument("last_image needs an image to start from")
+    pairs = (("image", clip.image), ("last_image", clip.last_image))
+    return [(name, reference) for name, reference in pairs if reference is not None]
+
+
+def _request(clip: ClipOrder, aspect: str, urls: list[str]) -> ClipRequest:
+    return ClipRequest(
+        model=clip.model,
+        prompt=clip.prompt or _STAND_IN_PROMPT,
+        image=urls[0] if urls else "https://stablestudio.dev/stand-in.jpg",
+        last_image=urls[1] if len(urls) > 1 else None,
+        duration=clip.duration,
+        resolution=clip.resolution,
+        aspect_ratio=aspect,
+        generate_audio=clip.generate_audio,
+        camera_fixed=clip.camera_fixed,
+        seed=clip.seed,
+    )
+
+
+def _stand_in(picture: Picture, origin: str) -> str:
+    """A URL to be quoted with: the seller looks at the form of it only."""
+    return picture.url or f"{origin}/stand-in.jpg"
+
+
+def _canonical(clip: ClipOrder, pictures: list[Picture]) -> Mapping[str, object]:
+    """What makes two calls the same purchase: text in NFC, defaults filled in, images by their bytes where known."""
+    return {
+        "prompt": unicodedata.normalize("NFC", clip.prompt or ""),
+        "images": [dict(picture.identity) for picture in pictures],
+        "duration": clip.duration,
+        "resolution": clip.resolution,
+        "aspect_ratio": clip.aspect_ratio,
+        "generate_audio": clip.generate_audio,
+        "camera_fixed": clip.camera_fixed,
+        "seed": clip.seed,
+    }
+
+
+def _terms(clip: ClipOrder, dialect: Dialect, aspect: str) -> dict[str, object]:
+    return {
+        "model": clip.model,
+        "generation": dialect.generation,
+        "duration": clip.duration,
+        "resolution": clip.resolution,
+        "aspect_ratio": aspect,
+        "generate_audio": clip.generate_audio,
+    }
+
+
+def _require_valid(body: Mapping[str, object], dialect: Dialect) -> None:
+    problems = check_body(body, dialect)
+    if problems:
+        raise InvalidArgument(
+            f"the seller's live schema does not take this request: {'; '.join(problems[:3])}",
+            next="Change the argument that is named.",
+        )
+
+
+def _require_no_trap(quote: Quote, request: ClipRequest, dialect: Dialect) -> None:
+    """A quote at the route's maximum where the table expects less: the seller found the body invalid."""
+    table = prices.estimate(request.model, dialect.generation, request.duration, request.resolution)
+    if quote.price in prices.ROUTE_MAXIMA.values() and (table is None or table < quote.price):
+        expected = f" (the price table expects {dollars(table)})" if table is not None else ""
+        raise BadChallenge(
+            f"the seller quotes its maximum of {dollars(quote.price)}{expected}, "
+            "which means that it found the request invalid",
+            next="Change the request: another duration, resolution or image.",
+            code="maximum_quote",
+        )

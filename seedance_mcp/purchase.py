@@ -1,0 +1,427 @@
+"""The corridor: the only way money leaves. Quote, decide and reserve, sign, send, record."""
+
+import hashlib
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from weakref import WeakValueDictionary
+
+import anyio
+import httpx
+
+from seedance_mcp.errors import (
+    BadChallenge,
+    NotFound,
+    NoWallet,
+    OutcomeUnknown,
+    Refused,
+    SeedanceError,
+    StudioRejected,
+    StudioUnavailable,
+)
+from seedance_mcp.guard.decision import decide, scopes
+from seedance_mcp.guard.policy import LONGEST_VALIDITY, Policy
+from seedance_mcp.guard.usage import Outcome, Proposal, Usage, Verdict
+from seedance_mcp.ledger import jobs, payments, views
+from seedance_mcp.ledger.audit import canonical
+from seedance_mcp.ledger.database import Database, Transaction
+from seedance_mcp.ledger.states import Intent, Payment, Purchase, State
+from seedance_mcp.money import dollars
+from seedance_mcp.payment import x402
+from seedance_mcp.payment.challenge import Challenge, Offer, parse_challenge
+from seedance_mcp.payment.tokens import BASE_USDC
+from seedance_mcp.payment.wallet import Wallet
+from seedance_mcp.recovery import Recovery
+from seedance_mcp.studio.client import Studio
+from seedance_mcp.studio.models import Answer, UploadTicket, accepted_job_id, parse_ticket
+
+SHIPPED_PAY_TO = "0x07F067959297767c887dbfA3C72379c66E82a045"
+"""Where StableStudio's challenges were seen to send money when this version was released."""
+CLOCK_TOLERANCE = 60
+OTHERS_SECONDS = 20
+OTHERS_PAUSE = 0.2
+SHORTEST_VALIDITY = 30
+_USED = "nonce_already_used"
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """A 402 that was read: the free and exact price of one body, and the very object that would be signed."""
+
+    path: str
+    body: bytes
+    challenge: Challenge
+    date: int | None
+
+    @property
+    def offer(self) -> Offer:
+        return self.challenge.require_offer()[0]
+
+    @property
+    def price(self) -> int:
+        return self.offer.amount
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """One thing to buy. ``request`` is canonical and without the take; amounts are micro-USD."""
+
+    agent: str
+    model: str
+    request: Mapping[str, object]
+    take: int = 1
+    generation: int | None = None
+    table: int | None
+    limit: int | None = None
+    already: int = 0
+    quoted: int | None = None
+    replaces: str | None = None
+
+    @property
+    def subject(self) -> bytes:
+        return _digest([self.agent, self.model, self.request])
+
+    @property
+    def key(self) -> bytes:
+        return _digest([self.agent, self.model, self.request, self.take])
+
+    def replacing(self, purchase_id: str | None) -> "Order":
+        return replace(self, replaces=purchase_id)
+
+
+class Corridor:
+    """Everything that a purchase needs, and nothing else may sign.
+
+    ``owner`` names this process in the ledger, ``now`` gives epoch milliseconds, ``policy`` the policy in force or
+    raises, ``balance`` the wallet's micro-USD where they could be read.
+    """
+
+    def __init__(
+        self,
+        *,
+        studio: Studio,
+        database: Database,
+        wallet: Wallet | None,
+        policy: Callable[[], Awaitable[Policy]],
+        balance: Callable[[], Awaitable[int | None]],
+        recovery: Recovery,
+        owner: str,
+        now: Callable[[], int],
+    ) -> None:
+        self.studio = studio
+        self.database = database
+        self.wallet = wallet
+        self.policy = policy
+        self.recovery = recovery
+        self.now = now
+        self._balance = balance
+        self._owner = owner
+        self._turns: WeakValueDictionary[bytes, anyio.Lock] = WeakValueDictionary()
+
+    def require_wallet(self) -> Wallet:
+        if self.wallet is None:
+            raise NoWallet("this server has no wallet, so it can estimate but not buy")
+        return self.wallet
+
+    @asynccontextmanager
+    async def turn(self, key: bytes) -> AsyncIterator[None]:
+        """One call at a time for one purchase key in this process; others wait for its outcome."""
+        lock = self._turns.setdefault(key, anyio.Lock())
+        async with lock:
+            yield
+
+    async def known(self, order: Order) -> Purchase | None:
+        """The purchase that a repeated call is answered with, or None."""
+        last = await self.database.read(views.latest, order.key)
+        return last if last is not None and last.answers(self.now()) else None
+
+    async def find(self, purchase_id: str) -> Purchase:
+        """Raises NotFound."""
+        purchase = await self.database.read(views.find, purchase_id)
+        if purchase is None:
+            raise NotFound(f"there is no purchase {purchase_id}")
+        return purchase
+
+    async def resume(self, purchase: Purchase) -> Purchase:
+        """Go on with a purchase that was begun before: ask the chain and the seller, then send the same bytes again."""
+        if purchase.payment.state in {State.RESERVED, State.SENT}:
+            purchase = await self._wait_for_others(purchase)
+        if not purchase.paid or not purchase.delivered:
+            purchase = await self.recovery.look_up(purchase.id)
+        if purchase.paid or purchase.payment.state is State.RESERVED:
+            return purchase
+        return await self.present(purchase.id)
+
+    async def _wait_for_others(self, purchase: Purchase) -> Purchase:
+        """Another process is paying right now: its outcome, or the purchase as it stands after a while."""
+        with anyio.move_on_after(OTHERS_SECONDS):
+            while purchase.payment.state in {State.RESERVED, State.SIGNED, State.SENT}:
+                await anyio.sleep(OTHERS_PAUSE)
+                purchase = await self.find(purchase.id)
+        return purchase
+
+    async def usage(self, order: Order) -> tuple[Policy, Usage]:
+        """The policy in force, and what counts under it for such an order."""
+        policy, token = await self.policy(), BASE_USDC
+        usage = await self.database.read(
+            views.usage, _needed(policy, order), self.studio.origin, token.rail, token.address, self.now()
+        )
+        return policy, usage
+
+    async def quote(self, path: str, body: Mapping[str, object]) -> Quote:
+        """Ask for the price with an unpaid request. Costs nothing.
+
+        Raises StudioRejected, StudioUnavailable, BadChallenge.
+        """
+        raw = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
+        try:
+            answer = await self.studio.post(path, raw)
+        except httpx.TransportError:
+            raise StudioUnavailable(f"{self.studio.origin} could not be reached for a price") from None
+        if answer.status == 402:
+            challenge = parse_challenge(answer.headers, answer.body, self.studio.origin + path)
+            return Quote(path, raw, challenge, answer.date)
+        complaint = answer.complaint()
+        told = f"the seller answered {answer.status} when asked for a price" + (f"; {complaint}" if complaint else "")
+        if answer.status in {400, 404, 413, 415, 422}:
+            raise StudioRejected(told, next="Change the request.")
+        raise StudioUnavailable(told)
+
+    async def preview(self, order: Order, quote: Quote) -> tuple[Verdict, Usage, Policy]:
+        """What ``buy`` would decide right now. Changes nothing."""
+        policy, usage = await self.usage(order)
+        rule = self._rule(policy, order, quote.offer, await self._balance() if self.wallet else None)
+        return rule(usage), usage, policy
+
+    async def buy(self, order: Order, quote: Quote) -> Purchase:
+        """Pay for ``order`` at most once, whatever happens and however often it is called.
+
+        Answers the purchase as it stands: paid, or the first one where this is a repeated call. Raises Refused when the
+        guard says no (nothing is signed), OutcomeUnknown when signed bytes left and their fate is open.
+        """
+        wallet, policy, offer = self.require_wallet(), await self.policy(), quote.offer
+        self._check_clock(quote)
+        validity = min(offer.max_timeout_seconds, policy.valid_for, LONGEST_VALIDITY)
+        if validity < SHORTEST_VALIDITY:
+            raise BadChallenge(f"the seller gives {offer.max_timeout_seconds} s to pay, which is too short to be safe")
+        balance = await self._balance()
+        intent = self._intent(order, offer, policy, wallet.address)
+        # From the reservation to the record nothing may stop half way: a cancelled call still writes down its outcome.
+        with anyio.CancelScope(shield=True):
+            answer = await self.database.write(
+                payments.reserve,
+                intent,
+                _needed(policy, order),
+                self._rule(policy, order, offer, balance),
+                self._owner,
+                self.now(),
+            )
+            if isinstance(answer, Verdict):
+                raise refusal(answer)
+            if answer.payment.state is State.RESERVED and answer.payment.owner == self._owner:
+                await self._sign(wallet, answer, order, quote, validity)
+                await self._present(wallet, answer.id)
+        return await self.find(answer.id)
+
+    async def present(self, purchase_id: str) -> Purchase:
+        """Send a payment's signed bytes, the same ones each time, until its outcome is known or time is up."""
+        wallet = self.require_wallet()
+        # What was sent is recorded even if the caller goes away meanwhile.
+        with anyio.CancelScope(shield=True):
+            await self._present(wallet, purchase_id)
+        return await self.find(purchase_id)
+
+    async def _present(self, wallet: Wallet, purchase_id: str) -> None:
+        for last_try in (False, True):
+            purchase = await self.find(purchase_id)
+            payment = await self.database.write(payments.adopt, purchase.payment, self._owner, self.now())
+            if purchase.paid or payment is None:
+                return
+            verdict = await self.database.write(payments.send, payment, self._owner, self.now())
+            if verdict is not None:
+                await self._park(payment, verdict.reason)
+                return
+            answer = await self._post(wallet, payment)
+            if await self._record(wallet, purchase, payment, answer):
+                return
+            purchase = await self.recovery.look_up(purchase_id)
+            # Without an answer the first copy may still be on its way, and a second one would make a second job.
+            if purchase.paid or answer is None or last_try:
+                return
+
+    async def _sign(self, wallet: Wallet, purchase: Purchase, order: Order, quote: Quote, validity: int) -> None:
+        payment, offer = purchase.payment, quote.offer
+        deadline = self.now() // 1000 + validity
+        try:
+            nonce = x402.nonce_for(wallet, token=offer.token, purchase_key=order.key, serial=payment.serial)
+            credential = x402.sign(
+                wallet, quote.challenge, offer, nonce=nonce, valid_before=deadline, identifier=purchase.id
+            )
+            sealed = wallet.seal(json.dumps({credential.header: credential.value}).encode(), _context(payment))
+            signed = await self.database.write(
+                payments.sign,
+                payment,
+                self._owner,
+                nonce=nonce,
+                deadline=deadline,
+                path=quote.path,
+                body=quote.body.decode(),
+                sealed=sealed,
+                now=self.now(),
+            )
+        except BaseException:
+            # Nothing left the process, so nothing can be taken: the budget comes back at once.
+            await self.database.write(payments.release, payment, self._owner, self.now(), "signing failed")
+            raise
+        if not signed:
+            raise Refused("another process took this purchase over before it was signed", next="Call again.")
+
+    async def _post(self, wallet: Wallet, payment: Payment) -> Answer | None:
+        """One presentation; None when no answer came."""
+        assert payment.sealed is not None
+        assert payment.path is not None
+        assert payment.body is not None
+        headers = json.loads(wallet.unseal(payment.sealed, _context(payment)))
+        try:
+            return await self.studio.post(payment.path, payment.body.encode(), headers)
+        except httpx.TransportError:
+            return None
+
+    async def _record(self, wallet: Wallet, purchase: Purchase, payment: Payment, answer: Answer | None) -> bool:
+        """Write down what the answer proves; True when the payment is no longer unknown."""
+        if answer is None:
+            await self._park(payment, "no answer")
+            return False
+        receipt = x402.read_receipt(answer.headers, network=payment.network, payer=wallet.address)
+        used = answer.status == 402 and _USED in (x402.refusal_reason(answer.headers) or "")
+        claimed = (receipt is not None and receipt.success) or used
+        transaction_hash = receipt.transaction if receipt is not None and receipt.success else None
+        job_id, ticket = _delivery(payment, answer)
+        sealed_ticket = _seal_ticket(wallet, payment, ticket) if ticket is not None else None
+
+        def record(tx: Transaction) -> None:
+            now = self.now()
+            if claimed:
+                payments.claim(tx, payment, transaction_hash, now)
+            else:
+                payments.park(tx, payment, now, f"answer {answer.status}")
+            if job_id is not None:
+                jobs.add(tx, payment.purchase, job_id, now)
+            if ticket is not None and sealed_ticket is not None:
+                jobs.keep_ticket(tx, purchase, sealed_ticket, ticket.expires_at)
+
+        await self.database.write(record)
+        return claimed
+
+    async def _park(self, payment: Payment, why: str) -> None:
+        await self.database.write(payments.park, payment, self.now(), why)
+
+    def _rule(self, policy: Policy, order: Order, offer: Offer, balance: int | None) -> Callable[[Usage], Verdict]:
+        proposal = Proposal(
+            agent=order.agent,
+            model=order.model,
+            price=offer.amount,
+            fee=0,
+            rail=offer.rail,
+            pay_to=offer.pay_to,
+            shipped_pay_to=SHIPPED_PAY_TO,
+            quoted=order.quoted,
+            table=order.table,
+            generation=order.generation,
+            balance=balance,
+            limit=order.limit,
+            already=order.already,
+        )
+        return lambda usage: decide(policy, usage, proposal)
+
+    def _intent(self, order: Order, offer: Offer, policy: Policy, payer: str) -> Intent:
+        return Intent(
+            key=order.key,
+            subject=order.subject,
+            agent=order.agent,
+            model=order.model,
+            take=order.take,
+            generation=order.generation,
+            request=order.request,
+            rail=offer.rail,
+            network=offer.network,
+            token=offer.token.address,
+            origin=self.studio.origin,
+            payer=payer,
+            pay_to=offer.pay_to,
+            amount=offer.amount,
+            fee=0,
+            policy=policy.digest,
+            replaces=order.replaces,
+        )
+
+    def _check_clock(self, quote: Quote) -> None:
+        """A wrong clock would sign for longer than meant, so nothing is signed by one."""
+        if quote.date is None:
+            raise StudioUnavailable("the seller's answer has no Date, so this machine's clock cannot be checked")
+        apart = self.now() // 1000 - quote.date
+        if abs(apart) > CLOCK_TOLERANCE:
+            way = "ahead of" if apart > 0 else "behind"
+            raise SeedanceError(
+                f"this machine's clock is {abs(apart)} s {way} the seller's",
+                next="Ask the operator to set the clock.",
+                code="clock",
+            )
+
+
+def refusal(verdict: Verdict) -> Refused:
+    """The error for a verdict that is not to allow."""
+    if verdict.outcome is Outcome.ASK:
+        return Refused(
+            f"the operator's approval is needed and cannot be given in this version: {verdict.reason}",
+            next="Ask for a cheaper clip, or ask the operator to change the policy file.",
+            code="needs_approval",
+        )
+    return Refused(f"the policy refuses this purchase: {verdict.reason}", next=verdict.remedy, code=verdict.code)
+
+
+def outcome_unknown(purchase: Purchase) -> OutcomeUnknown:
+    return OutcomeUnknown(
+        f"the seller did not confirm the payment of {dollars(purchase.payment.amount)} ({purchase.id})",
+        purchase_id=purchase.id,
+    )
+
+
+def unseal_ticket(wallet: Wallet, purchase: Purchase) -> UploadTicket | None:
+    """The ticket of a paid upload whose bytes may still have to be put, or None."""
+    if purchase.upload is None or purchase.upload.ticket is None:
+        return None
+    return UploadTicket(**json.loads(wallet.unseal(purchase.upload.ticket, _context(purchase.payment))))
+
+
+def _seal_ticket(wallet: Wallet, payment: Payment, ticket: UploadTicket) -> bytes:
+    plain = {name: getattr(ticket, name) for name in UploadTicket.__dataclass_fields__}
+    return wallet.seal(json.dumps(plain).encode(), _context(payment))
+
+
+def _delivery(payment: Payment, answer: Answer) -> tuple[str | None, UploadTicket | None]:
+    if answer.status != 200:
+        return None, None
+    try:
+        document = answer.json()
+        return (None, parse_ticket(document)) if payment.model == "upload" else (accepted_job_id(document), None)
+    except StudioUnavailable:
+        return None, None
+
+
+def _context(payment: Payment) -> bytes:
+    return f"{payment.purchase}/{payment.attempt}".encode()
+
+
+def _needed(policy: Policy, order: Order) -> list[tuple[str, str]]:
+    """Every (scope, window) whose sum the decision, or the budget that is shown with it, looks at."""
+    pairs = []
+    for scope, caps in scopes(policy, order.model, order.agent):
+        windows = dict.fromkeys(window for window, _ in (*caps.money(), *caps.counts()))
+        pairs += [(scope, window) for window in windows or ("hour",)]
+    return pairs
+
+
+def _digest(parts: list[object]) -> bytes:
+    return hashlib.sha256(canonical({"purchase": parts}).encode()).digest()

@@ -1,0 +1,188 @@
+"""An image argument becomes a URL that the seller can fetch: named, or read, paid for once and uploaded."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import anyio
+from anyio.to_thread import run_sync
+
+from seedance_mcp.errors import InvalidArgument, SeedanceError, StudioUnavailable
+from seedance_mcp.fetching import Fetcher
+from seedance_mcp.ledger import jobs, views
+from seedance_mcp.ledger.states import DAY, Purchase, State
+from seedance_mcp.purchase import Corridor, Order, outcome_unknown, unseal_ticket
+from seedance_mcp.studio.client import UPLOAD_PATH
+from seedance_mcp.studio.images import PreparedImage, prepare, read_file
+from seedance_mcp.studio.prices import UPLOAD
+
+MODEL = "upload"
+PUT_SECONDS = 30
+PER_DAY = 2
+_UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:(?://)?", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """An image as it was asked for. ``identity`` names its bytes where they are known, else its URL."""
+
+    identity: Mapping[str, str]
+    url: str | None = None
+    size: tuple[int, int] | None = None
+    prepared: PreparedImage | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Hosted:
+    """An uploaded image. ``charged`` is what this call paid, in micro-USD."""
+
+    url: str
+    purchase: Purchase
+    charged: int
+    reused: bool
+
+
+class Uploads:
+    """Reads images for ``agent`` inside ``roots`` and uploads what the seller cannot fetch."""
+
+    def __init__(self, corridor: Corridor, fetcher: Fetcher, roots: Sequence[Path], agent: str) -> None:
+        self._corridor = corridor
+        self._fetcher = fetcher
+        self._roots = roots
+        self._agent = agent
+
+    async def picture(self, reference: str, argument: str) -> Picture:
+        """An image argument: an https URL (as it is) or a path (read and checked now).
+
+        Raises InvalidArgument or InvalidImage; nothing is fetched and nothing is paid.
+        """
+        reference = reference.strip()
+        if not reference:
+            raise InvalidArgument(f"{argument} is empty: give an https URL or a path to an image")
+        if _URL.match(reference) and not Path(reference).is_absolute():
+            return await self._named(reference, argument)
+        return await self.read(await run_sync(read_file, reference, self._roots))
+
+    async def read(self, source: bytes) -> Picture:
+        """Image bytes, decoded and re-encoded. Raises InvalidImage."""
+        prepared = await run_sync(prepare, source)
+        return Picture({"sha256": prepared.sha256}, size=(prepared.width, prepared.height), prepared=prepared)
+
+    async def source(self, path: str | None, url: str | None) -> Picture:
+        """The bytes to upload, from a path inside the allowed folders or from a public https URL."""
+        if path is not None:
+            return await self.read(await run_sync(read_file, path, self._roots))
+        return await self.read(await self._fetcher.image((url or "").strip()))
+
+    async def fetched(self, picture: Picture) -> Picture:
+        """The picture of a URL after it was looked at, since the seller does so only once it holds a signature.
+
+        Raises InvalidImage, StudioRejected or StudioUnavailable.
+        """
+        if picture.url is None or picture.size is not None:
+            return picture
+        found = await self.read(await self._fetcher.image(picture.url))
+        return Picture(picture.identity, picture.url, found.size)
+
+    async def host(self, picture: Picture, *, limit: int | None = None, name: str | None = None) -> Hosted:
+        """Upload a picture's bytes, unless this agent has paid for the same ones and the link lives.
+
+        Raises what ``Corridor.buy`` raises; an upload that was paid and did not arrive is taken up by the next call.
+        """
+        prepared = picture.prepared
+        assert prepared is not None
+        request = {"sha256": prepared.sha256, "width": prepared.width, "height": prepared.height}
+        order = Order(agent=self._agent, model=MODEL, request=request, table=UPLOAD, limit=limit)
+        async with self._corridor.turn(order.key):
+            known = await self._corridor.known(order)
+            replaces = None
+            if known is not None:
+                hosted = await self._take_up(known, prepared)
+                if hosted is not None:
+                    return hosted
+                replaces = known.id
+            body = {
+                "filename": _file_name(name, prepared),
+                "contentType": prepared.content_type,
+                "size": len(prepared.data),
+            }
+            quote = await self._corridor.quote(UPLOAD_PATH, body)
+            purchase = await self._corridor.buy(order.replacing(replaces), quote)
+            if not purchase.paid:
+                raise outcome_unknown(purchase)
+            return await self._finish(purchase, prepared, charged=purchase.payment.amount)
+
+    async def _named(self, url: str, argument: str) -> Picture:
+        if not url.startswith(("https://", f"{self._corridor.studio.origin}/")) and not self._fetcher.allows(url):
+            raise InvalidArgument(f"{argument} must be an https URL or a path inside an allowed folder")
+        upload = await self._corridor.database.read(jobs.upload_of, self._agent, url)
+        if upload is None:
+            return Picture({"url": url}, url)
+        return Picture({"sha256": upload.sha256}, url, (upload.width, upload.height))
+
+    async def _take_up(self, known: Purchase, prepared: PreparedImage) -> Hosted | None:
+        """What an earlier purchase of the same bytes still gives; None when a new one is due."""
+        if known.upload is not None and known.upload.url is not None:
+            if await self._fetcher.alive(known.upload.url):
+                return Hosted(known.upload.url, known, 0, reused=True)
+            return None
+        known = await self._corridor.resume(known)
+        if not known.paid:
+            raise outcome_unknown(known)
+        if known.upload is not None and known.upload.ticket is not None:
+            try:
+                return await self._finish(known, prepared, charged=0)
+            except SeedanceError as error:
+                if error.code not in {"client_token_expired", "ticket_expired", "upload_lost"}:
+                    raise
+        await self._require_replaceable(known)
+        return None
+
+    async def _require_replaceable(self, known: Purchase) -> None:
+        """Paid and never delivered: another authorization may be signed only once the first one is worthless."""
+        payment, now = known.payment, self._corridor.now()
+        bought = await self._corridor.database.read(views.since, known.key, now - DAY)
+        final = payment.state is State.SETTLED or (payment.deadline or 0) * 1000 < now
+        if final and bought < PER_DAY:
+            return
+        raise SeedanceError(
+            f"the upload of this image was paid ({known.id}) and the seller did not deliver it",
+            next="Call again tomorrow, or use a public https URL." if final else "Call again in five minutes.",
+            purchase_id=known.id,
+            code="undelivered",
+        )
+
+    async def _finish(self, purchase: Purchase, prepared: PreparedImage, charged: int) -> Hosted:
+        """Put the bytes and confirm them. What fails here is taken up again while the ticket lives."""
+        ticket = unseal_ticket(self._corridor.require_wallet(), purchase)
+        if ticket is None:
+            raise SeedanceError(
+                f"the upload was paid ({purchase.id}), but the seller gave no place to put the image",
+                next="Call upload_image again with the same image.",
+                charged=charged,
+                purchase_id=purchase.id,
+                code="upload_lost",
+            )
+        try:
+            with anyio.fail_after(PUT_SECONDS):
+                blob_url = await self._corridor.studio.put_blob(ticket, prepared.data, prepared.content_type)
+                url = await self._corridor.studio.confirm(ticket.upload_id, blob_url)
+        except TimeoutError:
+            raise StudioUnavailable(
+                "the image could not be stored in time",
+                next="Call again with the same image; it is not paid twice.",
+                charged=charged,
+                purchase_id=purchase.id,
+            ) from None
+        except SeedanceError as error:
+            error.charged, error.purchase_id = charged, purchase.id
+            raise
+        await self._corridor.database.write(jobs.finish_upload, purchase.id, url)
+        return Hosted(url, await self._corridor.find(purchase.id), charged, reused=False)
+
+
+def _file_name(name: str | None, prepared: PreparedImage) -> str:
+    stem = _UNSAFE.sub("-", Path(name or "").stem).strip("-.")[:60]
+    return f"{stem or prepared.sha256[:16]}{prepared.extension}"

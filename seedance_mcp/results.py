@@ -1,0 +1,258 @@
+"""What the tools answer: the typed results, and how a record of the ledger becomes one."""
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import BaseModel, Field
+
+from seedance_mcp.money import dollars, usd
+
+if TYPE_CHECKING:
+    from seedance_mcp.clips import Bought, Estimate
+    from seedance_mcp.guard.budget import Budget
+    from seedance_mcp.ledger.states import ClipJob, Purchase
+    from seedance_mcp.uploads import Hosted
+
+Usd = Annotated[str, Field(description='Dollars as a decimal string, such as "0.36".')]
+Status = Literal["awaiting_approval", "denied", "payment_unknown", "pending", "loading", "complete", "failed"]
+
+
+class WindowLine(BaseModel):
+    """One limit of the operator's policy."""
+
+    scope: str = Field(description="wallet, model:NAME or agent:NAME.")
+    window: str = Field(description="hour, day, week, month (all rolling) or total.")
+    cap_usd: Usd
+    spent_usd: Usd
+    held_usd: Usd = Field(description="Payments whose outcome is open; they count.")
+    left_usd: Usd
+
+
+class BudgetResult(BaseModel):
+    """What may still be spent."""
+
+    frozen: bool = Field(description="The operator has stopped all purchases.")
+    left_usd: Usd = Field(description="The least that any limit leaves.")
+    windows: list[WindowLine]
+
+
+class OfferResult(BaseModel):
+    """One way to pay that the seller offers."""
+
+    rail: str
+    network: str
+    amount_usd: Usd
+    fee_usd: Usd
+
+
+class EstimateResult(BaseModel):
+    """A price, and what the policy says about it."""
+
+    price_usd: Usd
+    source: Literal["live_quote", "price_table"] = Field(description="The seller's own quote, or our dated table.")
+    table_date: str = Field(description="The day of the price table.")
+    quote_id: str | None = Field(description="Give it to generate_video to be charged no more than this price.")
+    expires_at: str | None = Field(description="When quote_id stops being valid (UTC).")
+    offers: list[OfferResult]
+    verdict: Literal["allowed", "needs_approval", "refused"]
+    reason: str = Field(description="Why, with the numbers.")
+    budget: BudgetResult
+
+
+class UploadResult(BaseModel):
+    """An image that the seller can fetch."""
+
+    image_url: str = Field(description="Use it as image or last_image of generate_video.")
+    sha256: str = Field(description="Of the bytes that were given.")
+    width: int
+    height: int
+    price_usd: Usd
+    charged_usd: Usd = Field(description="By this call.")
+    reused: bool = Field(description="The same bytes were paid for before.")
+    purchase_id: str
+    transaction: str | None
+    budget: BudgetResult
+
+
+class GenerateResult(BaseModel):
+    """A purchase and its job."""
+
+    purchase_id: str
+    job_id: str | None
+    status: Status
+    price_usd: Usd
+    upload_usd: Usd = Field(description="What this call paid for uploads.")
+    charged_usd: Usd = Field(description="What this call paid in all.")
+    rail: str
+    transaction: str | None
+    duplicate: bool = Field(description="This request was bought before: this is that purchase.")
+    budget: BudgetResult
+    next: str = Field(description="The next useful call.")
+
+
+class JobResult(BaseModel):
+    """A job as it stands."""
+
+    status: Status | None = None
+    progress: int | None = Field(None, description="Percent.")
+    video_path: str | None = Field(None, description="The clip on the server's disk.")
+    video_url: str | None = Field(None, description="The seller's link; it dies at expires_at.")
+    thumbnail_url: str | None = None
+    expires_at: str | None = Field(None, description="When the seller's links die (UTC).")
+    price_usd: Usd | None = None
+    error: str | None = None
+    purchase_id: str | None = None
+    job_id: str | None = None
+
+
+class CheckResult(JobResult):
+    """One job, or all unfinished ones in ``jobs``."""
+
+    jobs: list[JobResult] | None = Field(None, description="Without an id: every unfinished job.")
+
+
+def budget_result(budget: "Budget") -> BudgetResult:
+    return BudgetResult(
+        frozen=budget.frozen,
+        left_usd=usd(budget.left),
+        windows=[
+            WindowLine(
+                scope=line.scope,
+                window=line.window,
+                cap_usd=usd(line.cap),
+                spent_usd=usd(line.spent),
+                held_usd=usd(line.held),
+                left_usd=usd(line.left),
+            )
+            for line in budget.lines
+        ],
+    )
+
+
+def estimate_result(estimate: "Estimate", table_date: str) -> EstimateResult:
+    verdict = {"allow": "allowed", "ask": "needs_approval", "refuse": "refused"}[estimate.verdict.outcome]
+    return EstimateResult.model_validate(
+        {
+            "price_usd": usd(estimate.price),
+            "source": "live_quote" if estimate.live else "price_table",
+            "table_date": table_date,
+            "quote_id": estimate.quote.id if estimate.quote else None,
+            "expires_at": _time(estimate.quote.expires_at) if estimate.quote else None,
+            "offers": [
+                {"rail": o.rail, "network": o.network, "amount_usd": usd(o.amount), "fee_usd": usd(0)}
+                for o in estimate.offers
+            ],
+            "verdict": verdict,
+            "reason": estimate.verdict.reason,
+            "budget": budget_result(estimate.budget).model_dump(),
+        }
+    )
+
+
+def upload_result(hosted: "Hosted", budget: "Budget") -> UploadResult:
+    purchase, upload = hosted.purchase, hosted.purchase.upload
+    assert upload is not None
+    return UploadResult(
+        image_url=hosted.url,
+        sha256=upload.sha256,
+        width=upload.width,
+        height=upload.height,
+        price_usd=usd(purchase.payment.amount),
+        charged_usd=usd(hosted.charged),
+        reused=hosted.reused,
+        purchase_id=purchase.id,
+        transaction=purchase.payment.transaction_hash,
+        budget=budget_result(budget),
+    )
+
+
+def generate_result(bought: "Bought", budget: "Budget") -> GenerateResult:
+    purchase = bought.purchase
+    return GenerateResult(
+        purchase_id=purchase.id,
+        job_id=purchase.job.id if purchase.job else None,
+        status=status_of(purchase),
+        price_usd=usd(purchase.payment.amount),
+        upload_usd=usd(bought.upload),
+        charged_usd=usd(bought.charged + bought.upload),
+        rail=purchase.payment.rail,
+        transaction=purchase.payment.transaction_hash,
+        duplicate=bought.duplicate,
+        budget=budget_result(budget),
+        next=_next(bought),
+    )
+
+
+def job_result(purchase: "Purchase") -> JobResult:
+    job = purchase.job
+    status = status_of(purchase)
+    return JobResult(
+        status=status,
+        progress=job.progress if job else None,
+        video_path=job.video_path if job else None,
+        video_url=job.video_url if job else None,
+        thumbnail_url=job.thumbnail_url if job else None,
+        expires_at=_time(job.links_die_at) if job and job.links_die_at else None,
+        price_usd=usd(purchase.payment.amount),
+        error=_error(purchase, job),
+        purchase_id=purchase.id,
+        job_id=job.id if job else None,
+    )
+
+
+def status_of(purchase: "Purchase") -> Status:
+    """``complete`` only once the clip is on disk, or never will be."""
+    job = purchase.job
+    if job is None:
+        uploaded = purchase.upload is not None and purchase.upload.url is not None
+        return "complete" if uploaded else "payment_unknown"
+    if job.video_path is not None or job.lost:
+        return "complete"
+    if job.status == "failed":
+        return "failed"
+    return "pending" if job.status == "pending" else "loading"
+
+
+def progress(purchase: "Purchase") -> tuple[int, int, str]:
+    """How far a clip is, of 100, in words for a person who waits."""
+    job, status = purchase.job, status_of(purchase)
+    done = (job.progress if job else None) or 0
+    words = {
+        "payment_unknown": "The payment is being looked up.",
+        "pending": "The seller has accepted the job.",
+        "loading": f"The clip is being rendered: {done} %." if done < 100 else "The clip is being saved.",
+        "complete": "The clip is saved.",
+        "failed": "The job failed.",
+    }
+    return (100 if status == "complete" else min(done, 99), 100, words.get(status, status))
+
+
+def _error(purchase: "Purchase", job: "ClipJob | None") -> str | None:
+    amount = dollars(purchase.payment.amount)
+    if job is None:
+        if status_of(purchase) == "complete":
+            return None
+        if purchase.paid:
+            return f"{amount} was charged, and the seller has not named the job yet; do not buy again, call check_job."
+        return f"The outcome of the payment of {amount} is not known yet; it counts; do not buy again, call check_job."
+    if job.status == "failed":
+        told = f": {job.error}" if job.error else ""
+        return f"The seller could not make the clip{told}. {amount} was charged; raise take to try again."
+    if job.lost:
+        return f"{amount} was charged and the clip cannot be had any more: {job.error}. Tell the operator."
+    return f"{job.error}; it is tried again." if job.error else None
+
+
+def _next(bought: "Bought") -> str:
+    purchase, job = bought.purchase, bought.purchase.job
+    if job is None:
+        return f"Do not buy again. Call check_job with purchase_id {purchase.id}."
+    if job.video_path is not None:
+        return f"The clip is at {job.video_path}."
+    if job.status == "failed":
+        return f"The job failed. Call generate_video again with take={purchase.take + 1} to buy another take."
+    return f"Call check_job with job_id {job.id} and wait_seconds=50 until status is complete."
+
+
+def _time(milliseconds: int) -> str:
+    return datetime.fromtimestamp(milliseconds // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

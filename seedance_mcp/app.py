@@ -3,11 +3,12 @@
 import os
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 from urllib.parse import urlsplit
 
 import anyio
@@ -37,6 +38,14 @@ ANSWER_SECONDS = 22
 POLL_SECONDS = 10
 SANDBOX_POLL_SECONDS = 1
 SANDBOX_FUNDS = 100_000_000
+FAULTS: Mapping[str, tuple[str, Any]] = {
+    "answer-lost": ("answer", "lost"),
+    "402-after-settlement": ("after_settlement", 402),
+    "500-after-settlement": ("after_settlement", 500),
+    "slow": ("slow_ms", 5_000),
+    "failed-job": ("job", "failed"),
+}
+"""Switches of the sandbox by their name on the command line."""
 BALANCE_LIFE = 30_000
 BALANCE_SECONDS = 4
 
@@ -109,12 +118,19 @@ async def open_app(settings: Settings, *, wallet: Wallet | None = None, sandbox:
 
 
 @asynccontextmanager
+async def open_chain(settings: Settings) -> AsyncIterator[Chain]:
+    """Base alone, for reading."""
+    async with _http(ANSWER_SECONDS) as world:
+        yield Chain(world, settings.base_rpc_urls, BASE_USDC.chain_id)
+
+
+@asynccontextmanager
 async def open_sandbox(settings: Settings, *, generation: int, faults: Sequence[str] = ()) -> AsyncIterator[App]:
     """The app on an embedded seller, with a throw-away funded wallet and, unless one is named, a throw-away ledger."""
     from seedance_mcp.sandbox import Faults, Sandbox, serve  # noqa: PLC0415 - renders clips, and only here
 
     wallet = Wallet.create()
-    sandbox = Sandbox(generation=generation, faults=Faults.named(faults))
+    sandbox = Sandbox(generation=generation, faults=Faults(**dict(FAULTS[name] for name in faults)))
     sandbox.fund(wallet.address, SANDBOX_FUNDS)
     with TemporaryDirectory(prefix="seedance-sandbox-", ignore_cleanup_errors=True) as folder:
         ledger = settings.ledger if settings.ledger_named else f"sqlite:{folder}/ledger.db"

@@ -2,7 +2,6 @@
 
 import logging
 import sys
-from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -16,10 +15,12 @@ from seedance_mcp.money import dollars, usd
 from seedance_mcp.settings import Settings
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from seedance_mcp.ledger.database import Database
 
 T = TypeVar("T")
-FAULTS_HELP = "Make the sandbox misbehave: answer-lost, 402-after-settlement, 500-after-settlement, slow, failed-job."
+FAULTS = ("answer-lost", "402-after-settlement", "500-after-settlement", "slow", "failed-job")
 
 
 class Commands(click.Group):
@@ -48,7 +49,7 @@ def main() -> None:
 @main.command()
 @click.option("--sandbox", is_flag=True, help="Sell from an embedded studio: no wallet, no network, no money.")
 @click.option("--generation", type=click.Choice(["1", "2"]), default="1", help="The API generation of the sandbox.")
-@click.option("--fault", "faults", multiple=True, metavar="NAME", help=FAULTS_HELP)
+@click.option("--fault", "faults", multiple=True, type=click.Choice(FAULTS), help="Make the sandbox misbehave.")
 def serve(sandbox: bool, generation: str, faults: tuple[str, ...]) -> None:
     """Run the MCP server on stdio (the default command)."""
     from seedance_mcp.policy_file import read_policy  # noqa: PLC0415

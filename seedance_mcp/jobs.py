@@ -170,8 +170,10 @@ class Watcher:
             if not await run_sync(_is_saved, path):
                 path = await self._fetcher.save(url, path)
         except SeedanceError as error:
-            disk = error.code == "not_saved"
-            await self._note(job, f"the clip could not be saved: {error.what}", lost=not disk and self._now() > dead_at)
+            await self._note(job, f"the clip could not be saved: {error.what}", lost=self._now() > dead_at)
+        except OSError as error:
+            # A disk that refuses can be mended; the clip is lost only once its link is.
+            await self._note(job, f"the clip could not be saved: {error.strerror or type(error).__name__}", lost=False)
         else:
             await self._database.write(jobs.save_clip, job.id, str(path), self._now())
 

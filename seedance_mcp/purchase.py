@@ -209,7 +209,7 @@ class Corridor:
         intent = self._intent(order, offer, policy, wallet.address)
         # From the reservation to the record nothing may stop half way: a cancelled call still writes down its outcome.
         with anyio.CancelScope(shield=True):
-            answer = await self.database.write(
+            outcome = await self.database.write(
                 payments.reserve,
                 intent,
                 _needed(policy, order),
@@ -217,12 +217,13 @@ class Corridor:
                 self._owner,
                 self.now(),
             )
-            if isinstance(answer, Verdict):
-                raise refusal(answer)
-            if answer.payment.state is State.RESERVED and answer.payment.owner == self._owner:
-                await self._sign(wallet, answer, order, quote, validity)
-                await self._present(wallet, answer.id)
-        return await self.find(answer.id)
+            if isinstance(outcome, Verdict):
+                raise refusal(outcome)
+            purchase = outcome
+            if purchase.payment.state is State.RESERVED and purchase.payment.owner == self._owner:
+                await self._sign(wallet, purchase, order, quote, validity)
+                await self._present(wallet, purchase.id)
+        return await self.find(purchase.id)
 
     async def present(self, purchase_id: str) -> Purchase:
         """Send a payment's signed bytes, the same ones each time, until its outcome is known or time is up."""

@@ -195,24 +195,25 @@ def build_server(runtime: Runtime) -> MCPServer[None]:
 
 
 ESTIMATE_COST = """\
-Quote the exact price of one clip from the seller, free of charge, with the policy's verdict and the budget that is left.
-Use it before generate_video, whenever the price or the budget is not known; it never pays or reserves anything. Pass its
-quote_id on to generate_video to be charged no more than what was quoted. When the seller cannot be reached, the answer
-comes from a dated price table instead (source says so)."""
+Quote the exact price of one clip from the seller, free of charge, with the policy's verdict and the budget left.
+Use it before generate_video, whenever the price or the budget is not known; it never pays or reserves anything. Pass
+its quote_id on to generate_video to be charged no more than what was quoted. When the seller cannot be reached, the
+answer comes from a dated price table instead (source says so)."""
 UPLOAD_IMAGE = """\
-Upload one image to the seller for $0.01 and return an image_url for generate_video. Use it when several clips start from
-the same local picture; generate_video uploads a local path by itself, and a public https URL needs no upload. The same
-bytes are paid for once while the link lives. The image is re-encoded, so its metadata stays here. If the payment's
-outcome is unknown, the same call continues it and does not pay again."""
+Upload one image to the seller for $0.01 and return an image_url for generate_video. Use it when several clips start
+from the same local picture; generate_video uploads a local path by itself, and a public https URL needs no upload. The
+same bytes are paid for once while the link lives. The image is re-encoded, so its metadata stays here. If the
+payment's outcome is unknown, the same call continues it and does not pay again."""
 GENERATE_VIDEO = """\
-Buy one image-to-video clip and return its job_id at once; rendering takes minutes, so follow with check_job. Charges the
-operator's wallet the price that estimate_cost shows, if the policy allows it; a refusal charges nothing. The same
-request is never paid twice: repeating a call returns the first purchase, and take=2 asks for another result on purpose.
-A job that fails at the seller stays charged."""
+Buy one image-to-video clip and return its job_id at once; rendering takes minutes, so follow with check_job. Charges
+the operator's wallet the price that estimate_cost shows, if the policy allows it; a refusal charges nothing. The same
+request is never paid twice: repeating a call returns the first purchase, and take=2 asks for another result on
+purpose. A job that fails at the seller stays charged."""
 CHECK_JOB = """\
-Show how far a clip is, and where it was saved. Use it after generate_video with job_id and wait_seconds=50, again until
-status is complete or failed; without an id it lists every unfinished clip. Free, and it changes nothing: clips are saved
-even if nobody asks. After an error with an unknown payment, call it with purchase_id to learn what became of it."""
+Show how far a clip is, and where it was saved. Use it after generate_video with job_id and wait_seconds=50, again
+until status is complete or failed; without an id it lists every unfinished clip. Free, and it changes nothing: clips
+are saved even if nobody asks. After an error with an unknown payment, call it with purchase_id to learn what became
+of it."""
 
 
 @asynccontextmanager

@@ -1,0 +1,204 @@
+"""A 402 answer, read into the offers that may be paid (x402 v2 specification, PaymentRequired; HTTP transport)."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from eth_utils.address import to_checksum_address
+
+from seedance_mcp.errors import BadChallenge
+from seedance_mcp.payment.tokens import ACCEPTED, Token, address_bytes, token_for
+from seedance_mcp.payment.wire import MAX_BYTES, clean, decode, origin, parse_json
+
+HEADER = "payment-required"
+MAX_ENTRIES = 32
+
+_AMOUNT = re.compile(r"[1-9][0-9]{0,11}")
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """One way to pay: ``amount`` in micro-USD, ``pay_to`` checksummed, ``raw`` the entry as it was parsed.
+
+    ``max_timeout_seconds`` is what the seller says, at least 1 and without an upper bound.
+    """
+
+    rail: str
+    network: str
+    amount: int
+    token: Token
+    pay_to: str
+    max_timeout_seconds: int
+    raw: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Declined:
+    """An entry that is never paid. ``network`` and ``scheme`` are the seller's words, cleaned."""
+
+    network: str
+    scheme: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Challenge:
+    """``resource`` and ``extensions`` are as parsed, to be echoed; ``error`` is the seller's word, cleaned."""
+
+    offers: tuple[Offer, ...]
+    declined: tuple[Declined, ...]
+    resource: Mapping[str, object] | None
+    extensions: Mapping[str, object]
+    error: str | None
+
+    def require_offer(self) -> tuple[Offer, ...]:
+        """The offers. Raises BadChallenge with the reasons of all refusals when there are none."""
+        if self.offers:
+            return self.offers
+        reasons = (f"{d.scheme or '?'} on {d.network or '?'}: {d.reason}" for d in self.declined[:8])
+        raise BadChallenge(f"The seller offers no way to pay that may be used ({'; '.join(reasons) or 'none at all'})")
+
+
+def parse_challenge(headers: Mapping[str, str], body: bytes, url: str) -> Challenge:
+    """The challenge in a 402 answer to a request for ``url``; header names in lower case.
+
+    An entry that may not be paid is declined with its reason; a challenge of another shape, version or origin raises
+    BadChallenge. A challenge without entries is legal: that is a login.
+    """
+    header = headers.get(HEADER)
+    if header is None:
+        raise BadChallenge(_without_header(body))
+    try:
+        document = decode(header)
+    except ValueError as reason:
+        raise BadChallenge(f"The seller's PAYMENT-REQUIRED header {reason}") from None
+    if not isinstance(document, dict):
+        raise BadChallenge("The seller's PAYMENT-REQUIRED header is not a JSON object")
+    version = document.get("x402Version")
+    if type(version) is not int or version != 2:
+        raise BadChallenge("The seller's challenge is not of x402 version 2")
+    judged = [_judge(entry) for entry in _entries(document)]
+    return Challenge(
+        offers=tuple(entry for entry in judged if isinstance(entry, Offer)),
+        declined=tuple(entry for entry in judged if isinstance(entry, Declined)),
+        resource=_resource(document, url),
+        extensions=_extensions(document),
+        error=clean(document.get("error")) or None,
+    )
+
+
+def _without_header(body: bytes) -> str:
+    try:
+        document = parse_json(body) if len(body) <= MAX_BYTES else None
+    except ValueError:
+        document = None
+    if isinstance(document, dict) and "x402Version" in document:
+        return "The seller sent its challenge in the body (x402 version 1), which is never paid"
+    return "The seller's 402 has no PAYMENT-REQUIRED header"
+
+
+def _entries(document: Mapping[str, object]) -> list[object]:
+    entries = document.get("accepts")
+    if not isinstance(entries, list) or len(entries) > MAX_ENTRIES:
+        raise BadChallenge(f"The seller's challenge has no list of at most {MAX_ENTRIES} ways to pay")
+    return entries
+
+
+def _resource(document: Mapping[str, object], url: str) -> Mapping[str, object] | None:
+    resource = document.get("resource")
+    if resource is None:
+        return None
+    named = resource.get("url") if isinstance(resource, dict) else None
+    if not isinstance(resource, dict) or not isinstance(named, str):
+        raise BadChallenge("The seller's challenge does not name its resource by URL")
+    try:
+        same = origin(named) == origin(url)
+    except ValueError:
+        same = False
+    if not same:
+        raise BadChallenge("The seller's challenge is for a resource of another origin")
+    return resource
+
+
+def _extensions(document: Mapping[str, object]) -> Mapping[str, object]:
+    extensions = document.get("extensions")
+    if extensions is None:
+        return {}
+    if not isinstance(extensions, dict):
+        raise BadChallenge("The seller's challenge has extensions that are not an object")
+    return extensions
+
+
+def _judge(entry: object) -> Offer | Declined:
+    if not isinstance(entry, dict):
+        return Declined("", "", "it is not an object")
+    try:
+        return _offer(entry)
+    except ValueError as reason:
+        return Declined(clean(entry.get("network"), 80), clean(entry.get("scheme"), 40), str(reason))
+
+
+def _offer(entry: Mapping[str, object]) -> Offer:
+    """Raises ValueError with the reason why the entry may not be paid."""
+    _require("maxAmountRequired" not in entry, "it is of x402 version 1")
+    _require(entry.get("scheme") == "exact", "only the scheme exact is paid")
+    network, asset, pay_to = _text(entry, "network"), _text(entry, "asset"), _text(entry, "payTo")
+    _require(any(token.network == network for token in ACCEPTED), "the network is not accepted")
+    token = token_for(network, asset)
+    if token is None:
+        raise ValueError("the asset is not the pinned token")
+    _check_recipient(pay_to, token)
+    _check_extra(entry.get("extra", {}), token)
+    return Offer(
+        rail=token.rail,
+        network=network,
+        amount=_amount(_text(entry, "amount")),
+        token=token,
+        pay_to=to_checksum_address(pay_to),
+        max_timeout_seconds=_timeout(entry.get("maxTimeoutSeconds")),
+        raw=entry,
+    )
+
+
+def _check_recipient(pay_to: str, token: Token) -> None:
+    try:
+        recipient = address_bytes(pay_to)
+    except ValueError:
+        raise ValueError("payTo is not an address") from None
+    _require(any(recipient), "payTo is the zero address")
+    _require(recipient != address_bytes(token.address), "payTo is the token itself")
+
+
+def _check_extra(extra: object, token: Token) -> None:
+    if not isinstance(extra, dict):
+        raise ValueError("extra is not an object")
+    _require(extra.get("name", token.name) == token.name, "extra.name is not the token's")
+    _require(extra.get("version", token.version) == token.version, "extra.version is not the token's")
+    method = extra.get("assetTransferMethod", "eip3009")
+    _require(method == "eip3009", "extra.assetTransferMethod is not eip3009")
+    _require(extra.get("paymentFlow", "authorization") == "authorization", "extra.paymentFlow is not authorization")
+    _require("verifyingContract" not in extra, "extra names a verifyingContract")
+
+
+def _amount(text: str) -> int:
+    _require(_AMOUNT.fullmatch(text) is not None, "the amount is not a plain positive number of at most 12 digits")
+    return int(text)
+
+
+def _timeout(value: object) -> int:
+    # bool is an int in Python, and true is no number of seconds.
+    if type(value) is not int or value < 1:
+        raise ValueError("maxTimeoutSeconds is not a positive whole number")
+    return value
+
+
+def _text(entry: Mapping[str, object], key: str) -> str:
+    value = entry.get(key)
+    if not isinstance(value, str):
+        raise ValueError(f"{key} is not a string")
+    return value
+
+
+def _require(holds: bool, reason: str) -> None:
+    if not holds:
+        raise ValueError(reason)

@@ -1,0 +1,64 @@
+"""The tokens that may be paid in, pinned: what a seller says about a token can only agree with this."""
+
+import re
+from dataclasses import dataclass
+
+_ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A token and its EIP-712 domain.
+
+    ``network`` is CAIP-2, ``address`` checksummed; ``name`` and ``version`` are those of the contract's domain, which
+    need not be its display name. All have six decimals, so an atomic unit is a micro-dollar.
+    """
+
+    rail: str
+    network: str
+    chain_id: int
+    address: str
+    name: str
+    version: str
+    symbol: str
+    decimals: int = 6
+
+
+BASE_USDC = Token(
+    rail="x402",
+    network="eip155:8453",
+    chain_id=8453,
+    address="0x833589fCD6eDb6E08f4c7C32D4f71b54bdA02913",
+    name="USD Coin",
+    version="2",
+    symbol="USDC",
+)
+
+BASE_SEPOLIA_USDC = Token(
+    rail="x402",
+    network="eip155:84532",
+    chain_id=84532,
+    address="0x036CbD53842c5426634e7929541eC2318f3dCF7e",
+    name="USDC",
+    version="2",
+    symbol="USDC",
+)
+"""Test money, never accepted: named here so that a challenge in it can be told from nonsense."""
+
+ACCEPTED: tuple[Token, ...] = (BASE_USDC,)
+
+
+def address_bytes(address: str) -> bytes:
+    """The 20 bytes of a ``0x`` address in any case. Raises ValueError for anything else."""
+    if not _ADDRESS.fullmatch(address):
+        raise ValueError("is not an address")
+    return bytes.fromhex(address[2:])
+
+
+def token_for(network: str, asset: str) -> Token | None:
+    """The accepted token at ``asset`` on a CAIP-2 ``network``; upper and lower case do not matter."""
+    try:
+        wanted = address_bytes(asset)
+    except ValueError:
+        return None
+    return next((t for t in ACCEPTED if t.network == network and address_bytes(t.address) == wanted), None)

@@ -336,7 +336,8 @@ def _require_valid(body: Mapping[str, object], dialect: Dialect) -> None:
 def _require_no_trap(quote: Quote, request: ClipRequest, dialect: Dialect) -> None:
     """A quote at the route's maximum where the table expects less: the seller found the body invalid."""
     table = prices.estimate(request.model, dialect.generation, request.duration, request.resolution)
-    if quote.price in prices.ROUTE_MAXIMA.values() and (table is None or table < quote.price):
+    maxima = {*prices.ROUTE_MAXIMA.values(), prices.most(request.model, dialect.generation)}
+    if quote.price in maxima and (table is None or table < quote.price):
         expected = f" (the price table expects {dollars(table)})" if table is not None else ""
         raise BadChallenge(
             f"the seller quotes its maximum of {dollars(quote.price)}{expected}, "

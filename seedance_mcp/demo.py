@@ -93,9 +93,7 @@ class _Demo:
         if job["status"] != "complete" or job["video_path"] is None:
             raise Failed(f"the job is {job['status']}: {job['error']}")
         clip = Path(job["video_path"])
-        if problem := is_mp4(clip):
-            raise Failed(f"{clip} cannot be played: {problem}")
-        _told(f"saved, {clip.stat().st_size // 1024:,} KB")
+        _told(f"saved, {_checked(clip) // 1024:,} KB")
         return clip
 
     async def _repeat(self) -> None:
@@ -131,6 +129,13 @@ class _Demo:
         if answer.is_error or answer.structured_content is None:
             raise Failed(f"{tool} answered: {getattr(answer.content[0], 'text', '') if answer.content else ''}")
         return dict(answer.structured_content)
+
+
+def _checked(clip: Path) -> int:
+    """The size of a clip that can be played."""
+    if problem := is_mp4(clip):
+        raise Failed(f"{clip} cannot be played: {problem}")
+    return clip.stat().st_size
 
 
 def _picture(folder: Path, image: Path | None) -> Path:

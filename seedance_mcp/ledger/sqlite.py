@@ -33,7 +33,7 @@ class SQLite:
 
     @classmethod
     async def open(cls, path: Path, kind: str | None) -> "SQLite":
-        """``kind`` is ``real`` or ``sandbox``; a ledger of the other kind is refused with LedgerError; None takes any."""
+        """``kind`` is ``real`` or ``sandbox``; a ledger of the other kind is refused (LedgerError). None takes any."""
         connection = await anyio.to_thread.run_sync(_connect, path)
         database = cls(connection)
         try:

@@ -22,6 +22,12 @@ _PER_SECOND: dict[tuple[int, str], dict[str, int]] = {
 }
 
 
+def most(model: str, generation: int) -> int:
+    """What the table's dearest clip costs, in micro-USD; generation 1 advertises just that as its maximum."""
+    rates = _PER_SECOND.get((generation, model), {"": 0})
+    return max(rates.values()) * max(_DURATIONS[generation])
+
+
 def estimate(model: str, generation: int, duration: int, resolution: str) -> int | None:
     """The table's price of a clip in micro-USD (``duration`` in seconds), or None: the table has no row for it."""
     rate = _PER_SECOND.get((generation, model), {}).get(resolution)

@@ -29,11 +29,11 @@ from seedance_mcp.payment.wallet import Wallet
 from seedance_mcp.policy_file import PolicyFile
 from seedance_mcp.purchase import Corridor
 from seedance_mcp.recovery import Recovery
-from seedance_mcp.settings import LOOPBACK, Settings
+from seedance_mcp.settings import LOOPBACK, Settings, expanded
 from seedance_mcp.studio.client import Studio
 from seedance_mcp.uploads import Uploads
 
-ANSWER_SECONDS = 22
+ANSWER_SECONDS = 20
 """How long one answer of the seller may take: two of them and a recovery fit into a client's minute."""
 POLL_SECONDS = 10
 SANDBOX_POLL_SECONDS = 1
@@ -177,7 +177,7 @@ async def open_ledger(settings: Settings, kind: str | None) -> Database:
         raise InvalidSettings(
             f"SEEDANCE_LEDGER is of the kind {scheme[:20]!r}, and this version knows sqlite:PATH only"
         )
-    return await SQLite.open(Path(place), kind)
+    return await SQLite.open(expanded(place, "SEEDANCE_LEDGER"), kind)
 
 
 def load_wallet(settings: Settings) -> Wallet | None:

@@ -27,7 +27,7 @@ class Commands(click.Group):
     """``seedance-mcp`` alone is ``seedance-mcp serve``; our errors become exit codes."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        if not args or (args[0].startswith("-") and args[0] not in {"--help", "--version"}):
+        if not args or (args[0].startswith("-") and args[0] not in {"--help", "-h", "--version"}):
             args = ["serve", *args]
         return super().parse_args(ctx, args)
 

@@ -5,7 +5,9 @@ import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from seedance_mcp.errors import BadChallenge, InvalidArgument, NotFound, SeedanceError, StudioError
+import anyio
+
+from seedance_mcp.errors import BadChallenge, InvalidArgument, NotFound, SeedanceError, StudioError, StudioUnavailable
 from seedance_mcp.guard.budget import Budget, budget
 from seedance_mcp.guard.usage import Outcome, Verdict
 from seedance_mcp.ledger import jobs, operator, views
@@ -27,6 +29,8 @@ from seedance_mcp.studio.models import MODELS, ClipRequest
 from seedance_mcp.uploads import Picture, Uploads
 
 QUOTE_LIFE = 10 * 60_000
+SCHEMA_SECONDS = 8
+PREPARE_SECONDS = 20
 LONGEST_PROMPT = 5_000
 _STAND_IN_PROMPT = "a slow camera move"
 
@@ -85,7 +89,7 @@ class Clips:
         _check(clip, partial=True)
         pictures = [await self._uploads.picture(ref, name) for name, ref in _references(clip)]
         try:
-            dialect = await self._corridor.studio.dialect(clip.model)
+            dialect = await self._dialect(clip.model)
             aspect = await self._aspect(clip, pictures, dialect)
             request = _request(clip, aspect, [_stand_in(picture, self._origin) for picture in pictures])
             quote, dialect = await self._quote(request, dialect)
@@ -98,7 +102,7 @@ class Clips:
         promise = operator.Quote(
             id=f"q_{secrets.token_hex(8)}",
             agent=self._agent,
-            terms=_terms(clip, dialect, aspect),
+            terms=_terms(clip, dialect),
             price=quote.price,
             expires_at=self._corridor.now() + QUOTE_LIFE,
         )
@@ -109,6 +113,7 @@ class Clips:
     async def generate(self, clip: ClipOrder) -> Bought:
         """Buy ``clip``, or answer with the purchase that a repeated call meets."""
         _check(clip, partial=False)
+        self._require_no_key(clip.prompt or "")
         pictures = [await self._uploads.picture(ref, name) for name, ref in _references(clip)]
         draft = self._order(clip, pictures, None)
         async with self._corridor.turn(draft.key):
@@ -154,7 +159,8 @@ class Clips:
         return Bought(purchase, True, 0 if before or not purchase.paid else purchase.payment.amount)
 
     async def _buy(self, clip: ClipOrder, pictures: list[Picture]) -> Bought:
-        dialect = await self._corridor.studio.dialect(clip.model)
+        begun = anyio.current_time()
+        dialect = await self._dialect(clip.model)
         pictures = [await self._uploads.fetched(picture) for picture in pictures]
         aspect = await self._aspect(clip, pictures, dialect)
         promised = await self._promised(clip, dialect, aspect)
@@ -173,6 +179,11 @@ class Clips:
                 hosted = None if picture.url else await self._uploads.host(picture, limit=clip.max_price)
                 paid += hosted.charged if hosted else 0
                 urls.append(hosted.url if hosted else picture.url or "")
+            if anyio.current_time() > begun + PREPARE_SECONDS:
+                raise StudioUnavailable(
+                    "the seller is so slow that the clip was not bought before the client would have given up",
+                    next="Call generate_video again with the same arguments; uploads are not paid twice.",
+                )
             quote, dialect = await self._quote(_request(clip, aspect, urls), dialect)
             order = self._order(clip, pictures, dialect, promised, already=paid)
             purchase = await self._corridor.buy(order, quote)
@@ -180,6 +191,20 @@ class Clips:
             error.charged += paid
             raise
         return Bought(purchase, False, purchase.payment.amount if purchase.paid else 0, paid)
+
+    async def _dialect(self, model: str) -> Dialect:
+        try:
+            with anyio.fail_after(SCHEMA_SECONDS):
+                return await self._corridor.studio.dialect(model)
+        except TimeoutError:
+            raise StudioUnavailable("the seller did not tell in time what it takes") from None
+
+    def _require_no_key(self, text: str) -> None:
+        wallet = self._corridor.wallet
+        if wallet is not None and wallet.appears_in(text):
+            raise InvalidArgument(
+                "prompt contains the wallet's private key", next="Take it out, and tell the operator."
+            )
 
     async def _quote(self, request: ClipRequest, dialect: Dialect) -> tuple[Quote, Dialect]:
         """A quote for a body that the live schema finds valid, with the dialect that the seller judged it by."""
@@ -205,7 +230,9 @@ class Clips:
             raise InvalidArgument(f"quote_id {clip.quote_id[:40]!r} is not known", next="Call estimate_cost for one.")
         if quote.expires_at < self._corridor.now():
             raise InvalidArgument("the quote of quote_id has expired", next="Call estimate_cost for a new one.")
-        terms = _terms(clip, dialect, aspect)
+        terms = _terms(clip, dialect)
+        if quote.terms["aspect_ratio"] in {"auto", aspect}:
+            terms["aspect_ratio"] = quote.terms["aspect_ratio"]
         wrong = [name for name, value in quote.terms.items() if terms[name] != value]
         if wrong:
             told = ", ".join(f"{name} {quote.terms[name]}, not {terms[name]}" for name in wrong)
@@ -313,13 +340,13 @@ def _canonical(clip: ClipOrder, pictures: list[Picture]) -> Mapping[str, object]
     }
 
 
-def _terms(clip: ClipOrder, dialect: Dialect, aspect: str) -> dict[str, object]:
+def _terms(clip: ClipOrder, dialect: Dialect) -> dict[str, object]:
     return {
         "model": clip.model,
         "generation": dialect.generation,
         "duration": clip.duration,
         "resolution": clip.resolution,
-        "aspect_ratio": aspect,
+        "aspect_ratio": clip.aspect_ratio,
         "generate_audio": clip.generate_audio,
     }
 

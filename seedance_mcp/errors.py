@@ -132,7 +132,12 @@ class OutcomeUnknown(SeedanceError):
     code = "payment_unknown"
 
     def __init__(self, what: str, *, purchase_id: str) -> None:
-        super().__init__(what, money=Money.UNKNOWN, purchase_id=purchase_id)
+        super().__init__(
+            what,
+            next=f"Call check_job with purchase_id {purchase_id}.",
+            money=Money.UNKNOWN,
+            purchase_id=purchase_id,
+        )
 
 
 class LedgerError(SeedanceError):

@@ -104,7 +104,7 @@ class Watcher:
         """A job was bought: look at it now."""
         self._wake.set()
 
-    async def follow(self, purchase: Purchase, seconds: int) -> AsyncIterator[Purchase]:
+    async def follow(self, purchase: Purchase, seconds: float) -> AsyncIterator[Purchase]:
         """The purchase as it stands each time it changed, until its clip is finished or ``seconds`` are over."""
         deadline = anyio.current_time() + seconds
         while not (purchase.job is not None and purchase.job.finished):

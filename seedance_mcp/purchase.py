@@ -39,10 +39,14 @@ from seedance_mcp.studio.models import Answer, UploadTicket, accepted_job_id, pa
 SHIPPED_PAY_TO = "0x07F067959297767c887dbfA3C72379c66E82a045"
 """Where StableStudio's challenges were seen to send money when this version was released."""
 CLOCK_TOLERANCE = 60
+QUOTE_SECONDS = 10
+AGAIN_WITHIN = 12
+"""Seconds from the first presentation within which a second one still fits into a client's minute."""
 OTHERS_SECONDS = 20
 OTHERS_PAUSE = 0.2
 SHORTEST_VALIDITY = 30
 _USED = "nonce_already_used"
+_PENDING = "settlement_pending"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +60,8 @@ class Quote:
 
     @property
     def offer(self) -> Offer:
-        return self.challenge.require_offer()[0]
+        """The cheapest that may be paid: a seller cannot make the dear one count by naming it first."""
+        return min(self.challenge.require_offer(), key=lambda offer: offer.amount)
 
     @property
     def price(self) -> int:
@@ -134,6 +139,11 @@ class Corridor:
     async def known(self, order: Order) -> Purchase | None:
         """The purchase that a repeated call is answered with, or None."""
         last = await self.database.read(views.latest, order.key)
+        if last is not None and last.payment.state is State.RESERVED:
+            # Another process is about to sign this very purchase, or died before it could.
+            last = await self._wait_for_others(last)
+            await self.database.write(payments.release_abandoned, self._owner, self.now())
+            last = await self.database.read(views.latest, order.key)
         return last if last is not None and last.answers(self.now()) else None
 
     async def find(self, purchase_id: str) -> Purchase:
@@ -145,7 +155,7 @@ class Corridor:
 
     async def resume(self, purchase: Purchase) -> Purchase:
         """Go on with a purchase that was begun before: ask the chain and the seller, then send the same bytes again."""
-        if purchase.payment.state in {State.RESERVED, State.SENT}:
+        if purchase.payment.state is State.SENT:
             purchase = await self._wait_for_others(purchase)
         if not purchase.paid or not purchase.delivered:
             purchase = await self.recovery.look_up(purchase.id)
@@ -157,6 +167,8 @@ class Corridor:
         """Another process is paying right now: its outcome, or the purchase as it stands after a while."""
         with anyio.move_on_after(OTHERS_SECONDS):
             while purchase.payment.state in {State.RESERVED, State.SIGNED, State.SENT}:
+                if not await self.database.read(views.alive, purchase.payment.owner, self.now()):
+                    break
                 await anyio.sleep(OTHERS_PAUSE)
                 purchase = await self.find(purchase.id)
         return purchase
@@ -176,8 +188,9 @@ class Corridor:
         """
         raw = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
         try:
-            answer = await self.studio.post(path, raw)
-        except httpx.TransportError:
+            with anyio.fail_after(QUOTE_SECONDS):
+                answer = await self.studio.post(path, raw)
+        except (httpx.TransportError, TimeoutError):
             raise StudioUnavailable(f"{self.studio.origin} could not be reached for a price") from None
         if answer.status == 402:
             challenge = parse_challenge(answer.headers, answer.body, self.studio.origin + path)
@@ -234,10 +247,11 @@ class Corridor:
         return await self.find(purchase_id)
 
     async def _present(self, wallet: Wallet, purchase_id: str) -> None:
+        begun = anyio.current_time()
         for last_try in (False, True):
             purchase = await self.find(purchase_id)
             payment = await self.database.write(payments.adopt, purchase.payment, self._owner, self.now())
-            if purchase.paid or payment is None:
+            if purchase.paid or payment is None or payment.payer != wallet.address:
                 return
             verdict = await self.database.write(payments.send, payment, self._owner, self.now())
             if verdict is not None:
@@ -247,8 +261,9 @@ class Corridor:
             if await self._record(wallet, purchase, payment, answer):
                 return
             purchase = await self.recovery.look_up(purchase_id)
-            # Without an answer the first copy may still be on its way, and a second one would make a second job.
-            if purchase.paid or answer is None or last_try:
+            # A first copy that may still be on its way to the chain would get a second job from a second one.
+            on_its_way = answer is None or _PENDING in (x402.refusal_reason(answer.headers) or "")
+            if purchase.paid or on_its_way or last_try or anyio.current_time() > begun + AGAIN_WITHIN:
                 return
 
     async def _sign(self, wallet: Wallet, purchase: Purchase, order: Order, quote: Quote, validity: int) -> None:
@@ -292,13 +307,15 @@ class Corridor:
     async def _record(self, wallet: Wallet, purchase: Purchase, payment: Payment, answer: Answer | None) -> bool:
         """Write down what the answer proves; True when the payment is no longer unknown."""
         if answer is None:
-            await self._park(payment, "no answer")
+            await self._park(payment, "the seller did not answer")
             return False
         receipt = x402.read_receipt(answer.headers, network=payment.network, payer=wallet.address)
         used = answer.status == 402 and _USED in (x402.refusal_reason(answer.headers) or "")
         claimed = (receipt is not None and receipt.success) or used
         transaction_hash = receipt.transaction if receipt is not None and receipt.success else None
         job_id, ticket = _delivery(payment, answer)
+        reason = x402.refusal_reason(answer.headers) or answer.complaint()
+        why = f"the seller answered {answer.status}" + (f" ({reason})" if reason else "")
         sealed_ticket = _seal_ticket(wallet, payment, ticket) if ticket is not None else None
 
         def record(tx: Transaction) -> None:
@@ -306,7 +323,7 @@ class Corridor:
             if claimed:
                 payments.claim(tx, payment, transaction_hash, now)
             else:
-                payments.park(tx, payment, now, f"answer {answer.status}")
+                payments.park(tx, payment, self._owner, now, why)
             if job_id is not None:
                 jobs.add(tx, payment.purchase, job_id, now)
             if ticket is not None and sealed_ticket is not None:
@@ -316,7 +333,7 @@ class Corridor:
         return claimed
 
     async def _park(self, payment: Payment, why: str) -> None:
-        await self.database.write(payments.park, payment, self.now(), why)
+        await self.database.write(payments.park, payment, self._owner, self.now(), why)
 
     def _rule(self, policy: Policy, order: Order, offer: Offer, balance: int | None) -> Callable[[Usage], Verdict]:
         proposal = Proposal(
@@ -383,8 +400,9 @@ def refusal(verdict: Verdict) -> Refused:
 
 
 def outcome_unknown(purchase: Purchase) -> OutcomeUnknown:
+    why = f": {purchase.payment.note}" if purchase.payment.note else ""
     return OutcomeUnknown(
-        f"the seller did not confirm the payment of {dollars(purchase.payment.amount)} ({purchase.id})",
+        f"the seller did not confirm the payment of {dollars(purchase.payment.amount)}{why}",
         purchase_id=purchase.id,
     )
 

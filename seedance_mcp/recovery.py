@@ -14,8 +14,8 @@ from seedance_mcp.ledger.states import PAID, Payment, Purchase, State
 from seedance_mcp.studio.client import Studio
 from seedance_mcp.studio.models import Job
 
-CHAIN_SECONDS = 8
-LIST_SECONDS = 10
+CHAIN_SECONDS = 5
+LIST_SECONDS = 6
 MARGIN = 60
 """Seconds beyond the deadline at which a finalised block proves that an unused authorization stays unused."""
 _SKEW = 120_000

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BaseModel, Field
 
+from seedance_mcp.errors import sentence
 from seedance_mcp.money import dollars, usd
 
 if TYPE_CHECKING:
@@ -221,7 +222,7 @@ def progress(purchase: "Purchase") -> tuple[int, int, str]:
         "payment_unknown": "The payment is being looked up.",
         "pending": "The seller has accepted the job.",
         "loading": f"The clip is being rendered: {done} %." if done < 100 else "The clip is being saved.",
-        "complete": "The clip is saved.",
+        "complete": "The clip cannot be had any more." if job is not None and job.lost else "The clip is saved.",
         "failed": "The job failed.",
     }
     return (100 if status == "complete" else min(done, 99), 100, words.get(status, status))
@@ -237,9 +238,11 @@ def _error(purchase: "Purchase", job: "ClipJob | None") -> str | None:
         return f"The outcome of the payment of {amount} is not known yet; it counts; do not buy again, call check_job."
     if job.status == "failed":
         told = f": {job.error}" if job.error else ""
-        return f"The seller could not make the clip{told}. {amount} was charged; raise take to try again."
+        failure = sentence(f"The seller could not make the clip{told}")
+        return f"{failure} {amount} was charged; raise take to try again."
     if job.lost:
-        return f"{amount} was charged and the clip cannot be had any more: {job.error}. Tell the operator."
+        loss = sentence(f"{amount} was charged and the clip cannot be had any more: {job.error}")
+        return f"{loss} Tell the operator."
     return f"{job.error}; it is tried again." if job.error else None
 
 

@@ -162,12 +162,14 @@ def build_server(runtime: Runtime) -> MCPServer[None]:
         purchase_id: Annotated[str | None, Field(description="From generate_video or an error, if no job_id.")] = None,
         wait_seconds: Annotated[int, Field(description="Wait up to this long for the end; at most 50.", ge=0)] = 0,
     ) -> Annotated[CallToolResult, CheckResult]:
+        begun = anyio.current_time()
         app = await runtime.app()
         if job_id is None and purchase_id is None:
             pending = [job_result(purchase) for purchase in await app.clips.pending()]
             return success(CheckResult(jobs=pending))
         purchase = await app.clips.purchase(job_id=job_id, purchase_id=purchase_id)
-        async for purchase in app.watcher.follow(purchase, min(wait_seconds, LONGEST_WAIT)):  # noqa: B020
+        left = begun + min(wait_seconds, LONGEST_WAIT) - anyio.current_time()
+        async for purchase in app.watcher.follow(purchase, left):  # noqa: B020
             await ctx.report_progress(*progress(purchase))
         return success(CheckResult(**job_result(purchase).model_dump()))
 
@@ -179,7 +181,6 @@ def build_server(runtime: Runtime) -> MCPServer[None]:
         title="Seedance clips",
         instructions=INSTRUCTIONS,
         version=__version__,
-        website_url="https://github.com/seedance-mcp/seedance-mcp",
         log_level="WARNING",
         lifespan=lambda _: _serving(runtime),
         tools=[

@@ -101,10 +101,11 @@ class _Reader:
 
     def path(self, name: str, default: Path | None) -> Path:
         value = self.text(name)
-        return Path(value).expanduser().absolute() if value else default  # type: ignore[return-value]
+        return expanded(value, PREFIX + name).absolute() if value else default  # type: ignore[return-value]
 
     def folders(self, name: str) -> tuple[Path, ...]:
-        folders = tuple(Path(part).expanduser() for part in self.text(name).split(os.pathsep) if part.strip())
+        parts = [part.strip() for part in self.text(name).split(os.pathsep)]
+        folders = tuple(expanded(part, PREFIX + name) for part in parts if part)
         for folder in folders:
             if not folder.is_dir():
                 raise InvalidSettings(f"{PREFIX}{name} names {str(folder)!r}, which is not a folder")
@@ -124,6 +125,14 @@ class _Reader:
                 f"{PREFIX}{name} is {value!r}: use up to 64 letters, digits, dots, dashes and underscores"
             )
         return value
+
+
+def expanded(path: str, name: str) -> Path:
+    """``path`` with ``~`` resolved: a client's config is read by no shell. Raises InvalidSettings."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        raise InvalidSettings(f"{name} names {path!r}, and there is no such user") from None
 
 
 def checked_url(url: str, name: str) -> str:

@@ -18,7 +18,8 @@ from seedance_mcp.studio.images import PreparedImage, prepare, read_file
 from seedance_mcp.studio.prices import UPLOAD
 
 MODEL = "upload"
-PUT_SECONDS = 30
+PUT_SECONDS = 20
+FETCH_SECONDS = 10
 PER_DAY = 2
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:(?://)?", re.ASCII)
@@ -74,7 +75,7 @@ class Uploads:
         """The bytes to upload, from a path inside the allowed folders or from a public https URL."""
         if path is not None:
             return await self.read(await run_sync(read_file, path, self._roots))
-        return await self.read(await self._fetcher.image((url or "").strip()))
+        return await self.read(await self._fetch((url or "").strip()))
 
     async def fetched(self, picture: Picture) -> Picture:
         """The picture of a URL after it was looked at, since the seller does so only once it holds a signature.
@@ -83,7 +84,7 @@ class Uploads:
         """
         if picture.url is None or picture.size is not None:
             return picture
-        found = await self.read(await self._fetcher.image(picture.url))
+        found = await self.read(await self._fetch(picture.url))
         return Picture(picture.identity, picture.url, found.size)
 
     async def host(self, picture: Picture, *, limit: int | None = None, name: str | None = None) -> Hosted:
@@ -113,6 +114,13 @@ class Uploads:
             if not purchase.paid:
                 raise outcome_unknown(purchase)
             return await self._finish(purchase, prepared, charged=purchase.payment.amount)
+
+    async def _fetch(self, url: str) -> bytes:
+        try:
+            with anyio.fail_after(FETCH_SECONDS):
+                return await self._fetcher.image(url)
+        except TimeoutError:
+            raise StudioUnavailable("the image could not be fetched in time") from None
 
     async def _named(self, url: str, argument: str) -> Picture:
         if not url.startswith(("https://", f"{self._corridor.studio.origin}/")) and not self._fetcher.allows(url):

@@ -25,7 +25,7 @@ def agent_scope(agent: str) -> str:
 class Spent:
     """What counts in one window of one scope: micro-USD with fees, and the number of payments.
 
-    ``held`` is the part whose outcome is not final; it is contained in ``total``.
+    ``held`` is the part whose outcome is open, neither claimed nor settled; it is contained in ``total``.
     """
 
     total: int = 0

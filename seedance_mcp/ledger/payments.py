@@ -140,11 +140,12 @@ def claim(tx: Transaction, payment: Payment, transaction_hash: str | None, now: 
     )  # fmt: skip
 
 
-def park(tx: Transaction, payment: Payment, now: int, why: str) -> bool:
+def park(tx: Transaction, payment: Payment, owner: str, now: int, why: str) -> bool:
     """The outcome is open, and nobody owns the payment any more: the next call or recovery takes it up."""
     if payment_now(tx, payment.id).state in (State.SIGNED, State.UNKNOWN):
-        return tx.do("UPDATE payments SET owner = '' WHERE id = :id", id=payment.id) == 1
-    return _move(tx, payment, State.UNKNOWN, None, now, "owner = ''", why=why)
+        left = "UPDATE payments SET owner = '', note = :why WHERE id = :id AND owner = :owner"
+        return tx.do(left, id=payment.id, owner=owner, why=why) == 1
+    return _move(tx, payment, State.UNKNOWN, owner, now, "owner = '', note = :note", why=why, note=why)
 
 
 def settle(tx: Transaction, payment: Payment, transaction_hash: str, block_time: int, now: int) -> bool:

@@ -65,6 +65,7 @@ class Payment:
     path: str | None
     body: str | None
     sealed: bytes | None
+    note: str | None
     transaction_hash: str | None
     reserved_at: int
     sent_at: int | None

@@ -89,6 +89,11 @@ def as_job(row: Row) -> ClipJob:
     return ClipJob(**{**known, "lost": bool(row["lost"])})
 
 
+def alive(tx: Transaction, owner: str, now: int) -> bool:
+    """Whether a process that owns payments has shown a sign of life within its lease."""
+    return tx.one("SELECT 1 FROM owners WHERE token = :owner AND lease_until > :now", owner=owner, now=now) is not None
+
+
 def paid_before(tx: Transaction, key: bytes) -> int:
     """How many payments of this purchase key ended paid: the nonce moves on only past those."""
     return int(must(tx.one(
@@ -101,7 +106,7 @@ def _spent(tx: Transaction, scope: str, window: str, now: int) -> Spent:
     where, values = _scope(scope)
     row = must(tx.one(
         f"""SELECT coalesce(sum(amount + fee), 0) AS total, count(*) AS count,
-                   coalesce(sum(CASE WHEN state <> 'settled' THEN amount + fee ELSE 0 END), 0) AS held
+                   coalesce(sum(CASE WHEN state NOT IN ('settled', 'claimed') THEN amount + fee END), 0) AS held
             FROM payments WHERE state NOT IN ('released', 'expired') AND counted_at > :since {where}""",
         since=0 if length is None else now - length, **values))  # fmt: skip
     return Spent(total=row["total"], held=row["held"], count=row["count"])

@@ -96,6 +96,10 @@ class Wallet:
         """32 bytes that only this key gives for ``label``; the same in every version of this program."""
         return hmac.digest(self._key.to_bytes(), b"seedance-mcp derived key: " + label, hashlib.sha256)
 
+    def appears_in(self, text: str) -> bool:
+        """Whether somebody wrote this key into ``text``: it must not leave the machine in there."""
+        return self._key.to_bytes().hex() in text.lower()
+
     def seal(self, plaintext: bytes, context: bytes) -> bytes:
         """Encrypt to oneself with AES-256-GCM; ``context`` is bound, not hidden. Twelve bytes of nonce come first."""
         cipher = self._cipher(secrets.token_bytes(_NONCE), context)

@@ -48,6 +48,7 @@ CREATE TABLE payments (
     path          TEXT,                  -- what was sent: the route and
     body          TEXT,                  -- the body; the credential is in
     sealed        BLOB,                  -- encrypted, and erased when the payment is final
+    note          TEXT,                  -- why the outcome is open
     transaction_hash TEXT,
     reserved_at   INTEGER NOT NULL,
     sent_at       INTEGER,

@@ -1,7 +1,7 @@
 """Statements on the seller's jobs, their clips, and uploaded images."""
 
 from seedance_mcp.ledger.database import Transaction
-from seedance_mcp.ledger.states import ClipJob, Purchase, Upload
+from seedance_mcp.ledger.states import ClipJob, Purchase, State, Upload
 from seedance_mcp.ledger.views import as_job, find
 
 WATCH = 30_000
@@ -50,6 +50,7 @@ def update(
         error=error,
         now=now,
     )
+    _close(tx, job_id)
 
 
 def save_clip(tx: Transaction, job_id: str, path: str, now: int) -> None:
@@ -59,6 +60,7 @@ def save_clip(tx: Transaction, job_id: str, path: str, now: int) -> None:
         path=path,
         now=now,
     )
+    _close(tx, job_id)
 
 
 def note_error(tx: Transaction, job_id: str, error: str, lost: bool, now: int) -> None:
@@ -70,6 +72,7 @@ def note_error(tx: Transaction, job_id: str, error: str, lost: bool, now: int) -
         lost=int(lost),
         now=now,
     )
+    _close(tx, job_id)
 
 
 def watch(tx: Transaction, watcher: str, now: int) -> list[ClipJob]:
@@ -104,29 +107,32 @@ def of(tx: Transaction, job_id: str) -> Purchase | None:
 
 def pending(tx: Transaction, agent: str) -> list[Purchase]:
     """An agent's clip purchases that are not finished: unknown payments, paid ones without a job, running jobs."""
-    rows = tx.all(
-        """SELECT purchases.id FROM purchases
-           JOIN payments ON payments.purchase = purchases.id
-           LEFT JOIN jobs ON jobs.purchase = purchases.id
-           WHERE purchases.agent = :agent AND purchases.model <> 'upload'
-             AND payments.state NOT IN ('intended', 'released', 'expired')
-             AND (jobs.id IS NULL OR (jobs.video_path IS NULL AND jobs.lost = 0 AND jobs.status <> 'failed'))
-           ORDER BY purchases.created_at""",
+    return _purchases(
+        tx,
+        """SELECT id FROM purchases WHERE closed = 0 AND agent = :agent AND model <> 'upload'
+           ORDER BY created_at""",
         agent=agent,
     )
-    return [purchase for row in rows if (purchase := find(tx, row["id"])) is not None]
 
 
 def without_job(tx: Transaction) -> list[Purchase]:
-    """Clip purchases that count and have no job: the seller's job list may know it."""
-    rows = tx.all(
-        """SELECT purchases.id FROM purchases
-           JOIN payments ON payments.purchase = purchases.id
-           LEFT JOIN jobs ON jobs.purchase = purchases.id
-           WHERE purchases.model <> 'upload' AND jobs.id IS NULL
-             AND payments.state IN ('sent', 'unknown', 'claimed', 'settled') ORDER BY purchases.created_at"""
+    """Clip purchases that were sent and have no job: the seller's job list may know it."""
+    sent = (State.SENT, State.UNKNOWN, State.CLAIMED, State.SETTLED)
+    found = _purchases(tx, "SELECT id FROM purchases WHERE closed = 0 AND model <> 'upload' ORDER BY created_at")
+    return [purchase for purchase in found if purchase.job is None and purchase.payment.state in sent]
+
+
+def _purchases(tx: Transaction, sql: str, **values: object) -> list[Purchase]:
+    return [purchase for row in tx.all(sql, **values) if (purchase := find(tx, row["id"])) is not None]
+
+
+def _close(tx: Transaction, job_id: str) -> None:
+    """Nothing more is to be delivered once the clip is saved or lost, or the job failed."""
+    tx.do(
+        """UPDATE purchases SET closed = 1 WHERE id = (SELECT purchase FROM jobs WHERE id = :id
+           AND (video_path IS NOT NULL OR lost = 1 OR status = 'failed'))""",
+        id=job_id,
     )
-    return [purchase for row in rows if (purchase := find(tx, row["id"])) is not None]
 
 
 def keep_ticket(tx: Transaction, purchase: Purchase, ticket: bytes, dies_at: int | None) -> None:
@@ -145,6 +151,7 @@ def keep_ticket(tx: Transaction, purchase: Purchase, ticket: bytes, dies_at: int
 
 def finish_upload(tx: Transaction, purchase_id: str, url: str) -> None:
     tx.do("UPDATE uploads SET url = :url, ticket = NULL WHERE purchase = :purchase", purchase=purchase_id, url=url)
+    tx.do("UPDATE purchases SET closed = 1 WHERE id = :id", id=purchase_id)
 
 
 def upload_of(tx: Transaction, agent: str, url: str) -> Upload | None:

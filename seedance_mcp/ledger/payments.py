@@ -8,7 +8,17 @@ from seedance_mcp.guard.usage import Outcome, Usage, Verdict
 from seedance_mcp.ledger import audit
 from seedance_mcp.ledger.database import Transaction
 from seedance_mcp.ledger.states import MOVES, NEVER, SAFETY, Intent, Payment, Purchase, State
-from seedance_mcp.ledger.views import UNRESOLVED, as_payment, find, latest, must, paid_before, payment_now, usage
+from seedance_mcp.ledger.views import (
+    OPEN_NOW,
+    UNRESOLVED,
+    as_payment,
+    find,
+    latest,
+    must,
+    paid_before,
+    payment_now,
+    usage,
+)
 
 Rule = Callable[[Usage], Verdict]
 LEASE = 15_000
@@ -23,6 +33,7 @@ def beat(tx: Transaction, owner: str, now: int) -> None:
         owner=owner,
         until=now + LEASE,
     )
+    tx.do("DELETE FROM owners WHERE lease_until < :long_ago", long_ago=now - 1000 * LEASE)
 
 
 def reserve(
@@ -39,7 +50,7 @@ def reserve(
         return last
     sibling = tx.one(
         f"SELECT purchases.id FROM payments JOIN purchases ON purchases.id = payments.purchase "
-        f"WHERE purchases.subject = :subject AND purchases.key <> :key AND {UNRESOLVED}",
+        f"WHERE purchases.subject = :subject AND purchases.closed = 0 AND purchases.key <> :key AND {UNRESOLVED}",
         subject=intent.subject,
         key=intent.key,
         now=now,
@@ -60,6 +71,7 @@ def reserve(
     beat(tx, owner, now)
     reusable = last if last is not None and last.payment.state in (State.RELEASED, State.EXPIRED) else None
     purchase_id = reusable.id if reusable else _new_purchase(tx, intent, now)
+    tx.do("UPDATE purchases SET closed = 0 WHERE id = :id", id=purchase_id)
     tx.do(
         """INSERT INTO payments (purchase, attempt, serial, state, owner, agent, model, rail, network, token, origin,
                                  payer, pay_to, amount, fee, policy, reserved_at, counted_at)
@@ -187,7 +199,7 @@ def adopt(tx: Transaction, payment: Payment, owner: str, now: int) -> Payment | 
 
 def release_abandoned(tx: Transaction, owner: str, now: int) -> int:
     """Give back what dead processes reserved and never signed; the number of payments released."""
-    rows = tx.all("SELECT * FROM payments WHERE state = 'reserved'")
+    rows = tx.all(f"SELECT * FROM payments WHERE {OPEN_NOW} AND state = 'reserved'")
     adopted = [adopt(tx, as_payment(row), owner, now) for row in rows if row["owner"] != owner]
     return sum(release(tx, payment, owner, now, "its process ended") for payment in adopted if payment is not None)
 
@@ -203,6 +215,8 @@ def _move(
         return False
     tx.do(f"UPDATE payments SET state = :to, {assignments} WHERE id = :id", to=str(to), id=payment.id,
           **{**values, **({"now": now} if ":now" in assignments else {})})  # fmt: skip
+    if to in (State.RELEASED, State.EXPIRED):
+        tx.do("UPDATE purchases SET closed = 1 WHERE id = :id", id=payment.purchase)
     facts: dict[str, Any] = {"payment": payment.id, "purchase": payment.purchase, "from": held["state"], "to": str(to)}
     if "hash" in values:
         facts["transaction"] = values["hash"]

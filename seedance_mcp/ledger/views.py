@@ -10,8 +10,10 @@ from seedance_mcp.ledger.states import ClipJob, Payment, Purchase, State, Upload
 
 T = TypeVar("T")
 
-UNRESOLVED = """(payments.state = 'unknown' OR (payments.state IN ('signed', 'sent') AND NOT EXISTS
-    (SELECT 1 FROM owners WHERE owners.token = payments.owner AND owners.lease_until > :now)))"""
+OPEN_NOW = "payments.state IN ('reserved', 'signed', 'sent', 'unknown', 'claimed')"
+"""SQL: word for word the condition of the index over what is open, which keeps history out of every decision."""
+UNRESOLVED = f"""({OPEN_NOW} AND (payments.state = 'unknown' OR (payments.state IN ('signed', 'sent') AND NOT EXISTS
+    (SELECT 1 FROM owners WHERE owners.token = payments.owner AND owners.lease_until > :now))))"""
 """SQL: nobody alive is working on the payment, and its signed bytes may still be used. Wants ``:now``."""
 _CLOCK_TOLERANCE = 60_000
 
@@ -30,13 +32,7 @@ def usage(tx: Transaction, needed: Sequence[tuple[str, str]], origin: str, rail:
         unresolved={scope: _unresolved(tx, scope, now) for scope in {scope for scope, _ in needed}},
         pinned=pin["pay_to"] if pin else None,
         generation=last["generation"] if last else None,
-        outstanding=must(
-            tx.one(
-                """SELECT coalesce(sum(amount + fee), 0) AS n FROM payments
-               WHERE state IN ('reserved', 'signed', 'sent', 'unknown') AND rail = :rail""",
-                rail=rail,
-            )
-        )["n"],
+        outstanding=_outstanding(tx, rail),
     )
 
 
@@ -76,8 +72,8 @@ def since(tx: Transaction, key: bytes, then: int) -> int:
 
 def open_payments(tx: Transaction) -> list[Payment]:
     """Every payment whose outcome the chain has not decided yet, oldest first."""
-    states = "('signed', 'sent', 'unknown', 'claimed')"
-    return [as_payment(row) for row in tx.all(f"SELECT * FROM payments WHERE state IN {states} ORDER BY id")]
+    rows = tx.all(f"SELECT * FROM payments WHERE {OPEN_NOW} AND state <> 'reserved' ORDER BY id")
+    return [as_payment(row) for row in rows]
 
 
 def payment_now(tx: Transaction, payment_id: int) -> Payment:
@@ -101,15 +97,27 @@ def paid_before(tx: Transaction, key: bytes) -> int:
         "WHERE purchases.key = :key AND payments.state IN ('claimed', 'settled')", key=key))["n"])  # fmt: skip
 
 
-def _spent(tx: Transaction, scope: str, window: str, now: int) -> Spent:
-    length = WINDOWS[window]
-    where, values = _scope(scope)
+def _outstanding(tx: Transaction, rail: str) -> int:
     row = must(tx.one(
-        f"""SELECT coalesce(sum(amount + fee), 0) AS total, count(*) AS count,
-                   coalesce(sum(CASE WHEN state NOT IN ('settled', 'claimed') THEN amount + fee END), 0) AS held
-            FROM payments WHERE state NOT IN ('released', 'expired') AND counted_at > :since {where}""",
-        since=0 if length is None else now - length, **values))  # fmt: skip
-    return Spent(total=row["total"], held=row["held"], count=row["count"])
+        f"""SELECT coalesce(sum(amount + fee), 0) AS n FROM payments
+            WHERE {OPEN_NOW} AND state <> 'claimed' AND rail = :rail""", rail=rail))  # fmt: skip
+    return int(row["n"])
+
+
+def _spent(tx: Transaction, scope: str, window: str, now: int) -> Spent:
+    where, values = _scope(scope)
+    held = must(tx.one(
+        f"""SELECT coalesce(sum(amount + fee), 0) AS n FROM payments
+            WHERE {OPEN_NOW} AND state <> 'claimed' {where}""", **values))  # fmt: skip
+    length = WINDOWS[window]
+    if length is None:
+        row = tx.one("SELECT amount, payments FROM totals WHERE scope = :scope", scope=scope)
+        return Spent(row["amount"], held["n"], row["payments"]) if row else Spent()
+    row = must(tx.one(
+        f"""SELECT coalesce(sum(amount + fee), 0) AS amount, count(*) AS payments FROM payments
+            WHERE state NOT IN ('released', 'expired') AND counted_at > :since {where}""",
+        since=now - length, **values))  # fmt: skip
+    return Spent(row["amount"], held["n"], row["payments"])
 
 
 def _unresolved(tx: Transaction, scope: str, now: int) -> int:

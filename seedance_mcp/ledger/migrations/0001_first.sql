@@ -19,10 +19,14 @@ CREATE TABLE purchases (
     take          INTEGER NOT NULL,
     generation    INTEGER,
     request       TEXT NOT NULL,
-    created_at    INTEGER NOT NULL
+    created_at    INTEGER NOT NULL,
+    -- 1: nothing more is to be delivered. What is open is found without looking through the history.
+    closed        INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 CREATE INDEX purchases_by_key ON purchases (key, created_at);
-CREATE INDEX purchases_by_subject ON purchases (subject, created_at);
+CREATE INDEX purchases_by_subject ON purchases (subject) WHERE closed = 0;
+CREATE INDEX purchases_open ON purchases (agent, created_at) WHERE closed = 0;
+CREATE INDEX purchases_by_generation ON purchases (created_at) WHERE generation IS NOT NULL;
 
 CREATE TABLE payments (
     id            INTEGER PRIMARY KEY,
@@ -61,8 +65,37 @@ CREATE UNIQUE INDEX payments_live_nonce ON payments (network, token, nonce)
     WHERE nonce IS NOT NULL AND state NOT IN ('released', 'expired');
 CREATE INDEX payments_counted ON payments (counted_at, model, agent, amount, fee, state)
     WHERE state NOT IN ('released', 'expired');
-CREATE INDEX payments_open ON payments (state)
-    WHERE state IN ('intended', 'reserved', 'signed', 'sent', 'unknown', 'claimed');
+CREATE INDEX payments_open ON payments (state, agent, model, owner, amount, fee, rail)
+    WHERE state IN ('reserved', 'signed', 'sent', 'unknown', 'claimed');
+
+-- Sums over all time, kept by the database itself, so that they cannot be forgotten.
+CREATE TABLE totals (
+    scope         TEXT PRIMARY KEY,
+    amount        INTEGER NOT NULL,
+    payments      INTEGER NOT NULL
+) STRICT;
+CREATE VIEW changes AS SELECT NULL AS model, NULL AS agent, NULL AS amount, NULL AS payments WHERE 0;
+CREATE TRIGGER totals_change INSTEAD OF INSERT ON changes BEGIN
+    INSERT INTO totals (scope, amount, payments)
+    VALUES ('wallet', NEW.amount, NEW.payments),
+           ('model:' || NEW.model, NEW.amount, NEW.payments),
+           ('agent:' || NEW.agent, NEW.amount, NEW.payments)
+    ON CONFLICT (scope) DO UPDATE
+    SET amount = amount + excluded.amount, payments = payments + excluded.payments;
+END;
+CREATE TRIGGER totals_insert AFTER INSERT ON payments WHEN NEW.state NOT IN ('intended', 'released', 'expired') BEGIN
+    INSERT INTO changes VALUES (NEW.model, NEW.agent, NEW.amount + NEW.fee, 1);
+END;
+CREATE TRIGGER totals_update AFTER UPDATE OF state, amount, fee ON payments BEGIN
+    INSERT INTO changes VALUES (
+        NEW.model, NEW.agent,
+        CASE WHEN NEW.state IN ('intended', 'released', 'expired') THEN 0 ELSE NEW.amount + NEW.fee END
+        - CASE WHEN OLD.state IN ('intended', 'released', 'expired') THEN 0 ELSE OLD.amount + OLD.fee END,
+        (NEW.state NOT IN ('intended', 'released', 'expired')) - (OLD.state NOT IN ('intended', 'released', 'expired'))
+    );
+END;
+CREATE TRIGGER payments_are_never_deleted BEFORE DELETE ON payments
+BEGIN SELECT raise(ABORT, 'payments are never deleted'); END;
 
 CREATE TABLE owners (
     token         TEXT PRIMARY KEY,

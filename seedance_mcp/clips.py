@@ -3,7 +3,7 @@
 import secrets
 import unicodedata
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import anyio
 
@@ -164,12 +164,17 @@ class Clips:
         pictures = [await self._uploads.fetched(picture) for picture in pictures]
         aspect = await self._aspect(clip, pictures, dialect)
         promised = await self._promised(clip, dialect, aspect)
-        local = sum(picture.url is None for picture in pictures)
+        local = [picture for picture in pictures if picture.url is None]
         if local:
             # An upload is worth nothing without its clip: the clip is judged before the upload is paid.
             stand_ins = [_stand_in(picture, self._origin) for picture in pictures]
             quote, dialect = await self._quote(_request(clip, aspect, stand_ins), dialect)
-            order = self._order(clip, pictures, dialect, promised, already=local * prices.UPLOAD)
+            unpaid = len([picture for picture in local if not await self._uploads.is_paid(picture)])
+            order = replace(
+                self._order(clip, pictures, dialect, promised),
+                planned=unpaid * prices.UPLOAD,
+                planned_payments=unpaid,
+            )
             verdict, _, _ = await self._corridor.preview(order, quote)
             if verdict.outcome is not Outcome.ALLOW:
                 raise refusal(verdict)

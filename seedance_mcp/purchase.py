@@ -80,6 +80,8 @@ class Order:
     table: int | None
     limit: int | None = None
     already: int = 0
+    planned: int = 0
+    planned_payments: int = 0
     quoted: int | None = None
     replaces: str | None = None
 
@@ -350,6 +352,8 @@ class Corridor:
             balance=balance,
             limit=order.limit,
             already=order.already,
+            planned=order.planned,
+            planned_payments=order.planned_payments,
         )
         return lambda usage: decide(policy, usage, proposal)
 

@@ -87,6 +87,12 @@ class Uploads:
         found = await self.read(await self._fetch(picture.url))
         return Picture(picture.identity, picture.url, found.size)
 
+    async def is_paid(self, picture: Picture) -> bool:
+        """Whether ``host`` would not have to pay for the picture's bytes, as far as the ledger knows."""
+        assert picture.prepared is not None
+        last = await self._corridor.database.read(views.latest, self._order(picture.prepared, None).key)
+        return last is not None and last.answers(self._corridor.now())
+
     async def host(self, picture: Picture, *, limit: int | None = None, name: str | None = None) -> Hosted:
         """Upload a picture's bytes, unless this agent has paid for the same ones and the link lives.
 
@@ -94,8 +100,7 @@ class Uploads:
         """
         prepared = picture.prepared
         assert prepared is not None
-        request = {"sha256": prepared.sha256, "width": prepared.width, "height": prepared.height}
-        order = Order(agent=self._agent, model=MODEL, request=request, table=UPLOAD, limit=limit)
+        order = self._order(prepared, limit)
         async with self._corridor.turn(order.key):
             known = await self._corridor.known(order)
             replaces = None
@@ -114,6 +119,10 @@ class Uploads:
             if not purchase.paid:
                 raise outcome_unknown(purchase)
             return await self._finish(purchase, prepared, charged=purchase.payment.amount)
+
+    def _order(self, prepared: PreparedImage, limit: int | None) -> Order:
+        request = {"sha256": prepared.sha256, "width": prepared.width, "height": prepared.height}
+        return Order(agent=self._agent, model=MODEL, request=request, table=UPLOAD, limit=limit)
 
     async def _fetch(self, url: str) -> bytes:
         try:

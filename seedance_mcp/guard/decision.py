@@ -104,8 +104,9 @@ def _prices(policy: Policy, proposal: Proposal) -> Iterator[Verdict]:
         yield _refuse(
             "amount", f"the amount {dollars(proposal.price)} is not a price", "Do not retry; tell the operator."
         )
-    if proposal.limit is not None and proposal.already + proposal.cost > proposal.limit:
-        with_upload = f" with {dollars(proposal.already)} for uploads" if proposal.already else ""
+    uploads = proposal.already + proposal.planned
+    if proposal.limit is not None and uploads + proposal.cost > proposal.limit:
+        with_upload = f" with {dollars(uploads)} for uploads" if uploads else ""
         yield _refuse(
             "max_price",
             f"{_cost(proposal)}{with_upload} is above the call's max_price_usd of {dollars(proposal.limit)}",
@@ -127,6 +128,8 @@ def _prices(policy: Policy, proposal: Proposal) -> Iterator[Verdict]:
 
 def _caps(scope: str, caps: Caps, usage: Usage, proposal: Proposal) -> Iterator[Verdict]:
     remedy = "Only the operator can raise the limit, in the policy file."
+    # Uploads count under a model of their own.
+    planned, payments = (0, 0) if scope.startswith("model:") else (proposal.planned, proposal.planned_payments)
     if caps.per_payment is not None and proposal.cost > caps.per_payment:
         yield _refuse(
             "per_payment",
@@ -135,17 +138,19 @@ def _caps(scope: str, caps: Caps, usage: Usage, proposal: Proposal) -> Iterator[
         )
     for window, cap in caps.money():
         spent = usage.spent.get((scope, window), Spent())
-        if spent.total + proposal.cost > cap:
+        if spent.total + planned + proposal.cost > cap:
+            with_upload = f" with {dollars(planned)} for uploads" if planned else ""
             yield _refuse(
                 "total" if window == "total" else f"per_{window}",
-                f"{_cost(proposal)} does not fit into the limit of {dollars(cap)} {_per(window)}{_of(scope)}: "
+                f"{_cost(proposal)}{with_upload} does not fit into the limit of "
+                f"{dollars(cap)} {_per(window)}{_of(scope)}: "
                 f"{dollars(spent.total)} is used ({dollars(spent.held)} of it held), "
                 f"{dollars(max(cap - spent.total, 0))} is left",
                 _when(window) + remedy,
             )
     for window, cap in caps.counts():
         spent = usage.spent.get((scope, window), Spent())
-        if spent.count + 1 > cap:
+        if spent.count + payments + 1 > cap:
             yield _refuse(
                 f"payments_per_{window}",
                 f"{spent.count} of {cap} payments {_per(window)}{_of(scope)} are used",

@@ -76,6 +76,9 @@ class Proposal:
     """``max_price_usd`` of the call: can only refuse."""
     already: int = 0
     """What this call has spent before (an upload); counts against ``limit``."""
+    planned: int = 0
+    """What this call has yet to spend on uploads before this purchase can be made; not in the ledger yet."""
+    planned_payments: int = 0
 
     @property
     def cost(self) -> int:

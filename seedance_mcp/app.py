@@ -81,6 +81,7 @@ async def open_app(settings: Settings, *, wallet: Wallet | None = None, sandbox:
         seller = await stack.enter_async_context(_http(ANSWER_SECONDS))
         world = await stack.enter_async_context(_http(ANSWER_SECONDS))
         owner = f"{os.getpid()}-{secrets.token_hex(8)}"
+        await database.hold(owner)
         login = WalletLogin(wallet, settings.studio_url) if wallet else None
         studio = Studio(seller, settings.studio_url, settings.blob_url, login, patience=ANSWER_SECONDS)
         policy = PolicyFile(

@@ -19,8 +19,16 @@ class Transaction(Protocol):
         """Run a statement; the number of rows it changed."""
         ...
 
+    def is_gone(self, owner: str) -> bool:
+        """Whether the process that called itself ``owner`` has certainly ended. False where nothing is known."""
+        ...
+
 
 class Database(Protocol):
+    async def hold(self, owner: str) -> None:
+        """Make the end of this process visible to the others, who know it as ``owner``."""
+        ...
+
     async def write(self, statement: Callable[Concatenate[Transaction, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run ``statement`` in one durable transaction, or roll back. Raises LedgerBusy, LedgerError."""
         ...

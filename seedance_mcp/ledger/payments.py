@@ -36,6 +36,13 @@ def beat(tx: Transaction, owner: str, now: int) -> None:
     tx.do("DELETE FROM owners WHERE lease_until < :long_ago", long_ago=now - 1000 * LEASE)
 
 
+def bury(tx: Transaction, now: int) -> None:
+    """Forget the leases of processes that have certainly ended, before they run out."""
+    for row in tx.all("SELECT token FROM owners WHERE lease_until > :now", now=now):
+        if tx.is_gone(row["token"]):
+            tx.do("DELETE FROM owners WHERE token = :token", token=row["token"])
+
+
 def reserve(
     tx: Transaction, intent: Intent, needed: Sequence[tuple[str, str]], rule: Rule, owner: str, now: int
 ) -> Purchase | Verdict:
@@ -45,6 +52,8 @@ def reserve(
     purchase, that one as it stands; or the verdict that is not to allow. ``needed`` names the (scope, window) sums that
     ``rule`` wants to see.
     """
+    bury(tx, now)
+    release_abandoned(tx, owner, now)
     last = latest(tx, intent.key)
     if last is not None and last.answers(now) and last.id != intent.replaces:
         return last
@@ -186,6 +195,7 @@ def release(tx: Transaction, payment: Payment, owner: str, now: int, why: str) -
 def adopt(tx: Transaction, payment: Payment, owner: str, now: int) -> Payment | None:
     """Take over an open payment that nobody alive owns, or None."""
     beat(tx, owner, now)
+    bury(tx, now)
     taken = tx.do(
         """UPDATE payments SET owner = :owner WHERE id = :id AND state = :state AND (owner = :owner OR NOT EXISTS
            (SELECT 1 FROM owners WHERE owners.token = payments.owner AND owners.lease_until > :now))""",

@@ -15,6 +15,7 @@ import apsw
 
 from seedance_mcp.errors import LedgerBusy, LedgerError
 from seedance_mcp.ledger.database import Row, Transaction
+from seedance_mcp.ledger.owners import OwnerLocks
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -27,15 +28,16 @@ FIXED_WAL = 3_051_003
 class SQLite:
     """A ``Database`` in one file. Its folder is made private; the file must be on a local disk."""
 
-    def __init__(self, connection: apsw.Connection) -> None:
+    def __init__(self, connection: apsw.Connection, locks: OwnerLocks) -> None:
         self._connection = connection
+        self._locks = locks
         self._limiter = anyio.CapacityLimiter(1)
 
     @classmethod
     async def open(cls, path: Path, kind: str | None) -> "SQLite":
         """``kind`` is ``real`` or ``sandbox``; a ledger of the other kind is refused (LedgerError). None takes any."""
         connection = await anyio.to_thread.run_sync(_connect, path)
-        database = cls(connection)
+        database = cls(connection, OwnerLocks(path.with_name(f"{path.name}-owners")))
         try:
             await database.write(_migrate, kind)
         except BaseException:
@@ -49,21 +51,26 @@ class SQLite:
     async def read(self, statement: Callable[Concatenate[Transaction, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         return await self._run("BEGIN", lambda tx: statement(tx, *args, **kwargs))
 
+    async def hold(self, owner: str) -> None:
+        await anyio.to_thread.run_sync(self._locks.hold, owner)
+
     async def close(self) -> None:
+        self._locks.release()
         await anyio.to_thread.run_sync(self._connection.close, limiter=self._limiter)
 
     async def _run(self, begin: str, statement: Callable[[Transaction], T]) -> T:
         # A commit that has begun must be seen through: the caller may be cancelled, the transaction may not.
         with anyio.CancelScope(shield=True):
             result = await anyio.to_thread.run_sync(
-                _in_transaction, self._connection, begin, statement, limiter=self._limiter
+                _in_transaction, _Cursor(self._connection, self._locks), begin, statement, limiter=self._limiter
             )
         return result
 
 
 class _Cursor:
-    def __init__(self, connection: apsw.Connection) -> None:
+    def __init__(self, connection: apsw.Connection, locks: OwnerLocks) -> None:
         self._connection = connection
+        self.is_gone = locks.is_gone
 
     def one(self, sql: str, **values: object) -> Row | None:
         rows = self.all(sql, **values)
@@ -76,16 +83,19 @@ class _Cursor:
         self._connection.execute(sql, values or None).fetchall()
         return self._connection.changes()
 
+    def undo(self) -> None:
+        if self._connection.in_transaction:
+            self._connection.execute("ROLLBACK")
 
-def _in_transaction(connection: apsw.Connection, begin: str, statement: Callable[[Transaction], T]) -> T:
+
+def _in_transaction(tx: _Cursor, begin: str, statement: Callable[[Transaction], T]) -> T:
     try:
-        connection.execute(begin)
+        tx.do(begin)
         try:
-            result = statement(_Cursor(connection))
-            connection.execute("COMMIT")
+            result = statement(tx)
+            tx.do("COMMIT")
         except BaseException:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
+            tx.undo()
             raise
     except (apsw.BusyError, apsw.LockedError):
         raise LedgerBusy("the ledger is busy with another process") from None

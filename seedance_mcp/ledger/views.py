@@ -87,7 +87,8 @@ def as_job(row: Row) -> ClipJob:
 
 def alive(tx: Transaction, owner: str, now: int) -> bool:
     """Whether a process that owns payments has shown a sign of life within its lease."""
-    return tx.one("SELECT 1 FROM owners WHERE token = :owner AND lease_until > :now", owner=owner, now=now) is not None
+    lease = tx.one("SELECT 1 FROM owners WHERE token = :owner AND lease_until > :now", owner=owner, now=now)
+    return lease is not None and not tx.is_gone(owner)
 
 
 def paid_before(tx: Transaction, key: bytes) -> int:

@@ -191,11 +191,11 @@ class Clips:
                 )
             quote, dialect = await self._quote(_request(clip, aspect, urls), dialect)
             order = self._order(clip, pictures, dialect, promised, already=paid)
-            purchase = await self._corridor.buy(order, quote)
+            purchase, begun = await self._corridor.buy(order, quote)
         except SeedanceError as error:
             error.charged += paid
             raise
-        return Bought(purchase, False, purchase.payment.amount if purchase.paid else 0, paid)
+        return Bought(purchase, not begun, purchase.payment.amount if begun and purchase.paid else 0, paid)
 
     async def _dialect(self, model: str) -> Dialect:
         try:

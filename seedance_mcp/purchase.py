@@ -157,8 +157,7 @@ class Corridor:
 
     async def resume(self, purchase: Purchase) -> Purchase:
         """Go on with a purchase that was begun before: ask the chain and the seller, then send the same bytes again."""
-        if purchase.payment.state is State.SENT:
-            purchase = await self._wait_for_others(purchase)
+        purchase = await self._wait_for_others(purchase)
         if not purchase.paid or not purchase.delivered:
             purchase = await self.recovery.look_up(purchase.id)
         if purchase.paid or purchase.payment.state is State.RESERVED:
@@ -209,11 +208,11 @@ class Corridor:
         rule = self._rule(policy, order, quote.offer, await self._balance() if self.wallet else None)
         return rule(usage), usage, policy
 
-    async def buy(self, order: Order, quote: Quote) -> Purchase:
+    async def buy(self, order: Order, quote: Quote) -> tuple[Purchase, bool]:
         """Pay for ``order`` at most once, whatever happens and however often it is called.
 
-        Answers the purchase as it stands: paid, or the first one where this is a repeated call. Raises Refused when the
-        guard says no (nothing is signed), OutcomeUnknown when signed bytes left and their fate is open.
+        Answers the purchase as it stands, and whether this call began it: another process that was asked for the same
+        may have been faster. Raises Refused when the guard says no (nothing is signed).
         """
         wallet, policy, offer = self.require_wallet(), await self.policy(), quote.offer
         self._check_clock(quote)
@@ -235,10 +234,11 @@ class Corridor:
             if isinstance(outcome, Verdict):
                 raise refusal(outcome)
             purchase = outcome
-            if purchase.payment.state is State.RESERVED and purchase.payment.owner == self._owner:
+            begun = purchase.payment.state is State.RESERVED and purchase.payment.owner == self._owner
+            if begun:
                 await self._sign(wallet, purchase, order, quote, validity)
                 await self._present(wallet, purchase.id)
-        return await self.find(purchase.id)
+        return await (self.find(purchase.id) if begun else self.resume(purchase)), begun
 
     async def present(self, purchase_id: str) -> Purchase:
         """Send a payment's signed bytes, the same ones each time, until its outcome is known or time is up."""

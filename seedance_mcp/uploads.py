@@ -115,10 +115,12 @@ class Uploads:
                 "size": len(prepared.data),
             }
             quote = await self._corridor.quote(UPLOAD_PATH, body)
-            purchase = await self._corridor.buy(order.replacing(replaces), quote)
+            purchase, begun = await self._corridor.buy(order.replacing(replaces), quote)
             if not purchase.paid:
                 raise outcome_unknown(purchase)
-            return await self._finish(purchase, prepared, charged=purchase.payment.amount)
+            if not begun and (hosted := await self._take_up(purchase, prepared)):
+                return hosted
+            return await self._finish(purchase, prepared, charged=purchase.payment.amount if begun else 0)
 
     def _order(self, prepared: PreparedImage, limit: int | None) -> Order:
         request = {"sha256": prepared.sha256, "width": prepared.width, "height": prepared.height}

@@ -1,0 +1,96 @@
+"""Judges a ledger by its own rows: what must hold whatever happened, in any store."""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterator
+
+from seedance_mcp.ledger import audit
+from seedance_mcp.ledger.database import Database, Transaction
+from seedance_mcp.ledger.states import MOVES, NEVER, OPEN, PAID, UNCOUNTED, State
+
+
+async def check_ledger(database: Database) -> list[str]:
+    """Everything that is wrong with the ledger, one sentence each; empty if it is sound. Reads it whole."""
+    return await database.read(problems)
+
+
+def problems(tx: Transaction) -> list[str]:
+    return [*_payments(tx), *_purchases(tx), *_totals(tx), *_jobs(tx), *_audit(tx)]
+
+
+def _payments(tx: Transaction) -> Iterator[str]:
+    for row in tx.all("SELECT * FROM payments ORDER BY id"):
+        name, state = f"payment {row['id']}", State(row["state"])
+        if row["amount"] <= 0 or row["fee"] < 0:
+            yield f"{name} has the amount {row['amount']} and the fee {row['fee']}"
+        signed = row["nonce"] is not None
+        if signed != (state not in {State.INTENDED, State.RESERVED, State.RELEASED}):
+            yield f"{name} is {state} {'with' if signed else 'without'} a signature"
+        if signed and (row["deadline"] is None or row["body"] is None or row["path"] is None):
+            yield f"{name} was signed without a durable record of what was signed"
+        if (state in OPEN) != (row["counted_at"] == NEVER):
+            yield f"{name} is {state} and counted at {row['counted_at']}"
+        if state in {State.SETTLED, State.EXPIRED, State.RELEASED} and row["sealed"] is not None:
+            yield f"{name} is final and still keeps its credential"
+        if state is State.SETTLED and row["transaction_hash"] is None:
+            yield f"{name} is settled without a transaction"
+
+
+def _purchases(tx: Transaction) -> Iterator[str]:
+    attempts = defaultdict(list)
+    for row in tx.all("SELECT purchase, attempt, state FROM payments ORDER BY purchase, attempt"):
+        attempts[row["purchase"]].append((row["attempt"], State(row["state"])))
+    for row in tx.all("SELECT id FROM purchases"):
+        made = attempts.get(row["id"], [])
+        if [number for number, _ in made] != list(range(1, len(made) + 1)):
+            yield f"purchase {row['id']} has the attempts {[number for number, _ in made]}"
+        if sum(state not in UNCOUNTED for _, state in made) > 1:
+            yield f"purchase {row['id']} has more than one payment that counts"
+    for row in tx.all(
+        """SELECT purchases.key, count(*) AS n FROM payments JOIN purchases ON purchases.id = payments.purchase
+           WHERE payments.state IN ('reserved', 'signed', 'sent', 'unknown') GROUP BY purchases.key HAVING n > 1"""
+    ):
+        yield f"{row['n']} payments are open for the purchase key {bytes(row['key']).hex()}"
+
+
+def _totals(tx: Transaction) -> Iterator[str]:
+    sums: dict[str, tuple[int, int]] = defaultdict(lambda: (0, 0))
+    for row in tx.all("SELECT model, agent, amount + fee AS cost, state FROM payments"):
+        if State(row["state"]) not in UNCOUNTED:
+            for scope in ("wallet", f"model:{row['model']}", f"agent:{row['agent']}"):
+                amount, count = sums[scope]
+                sums[scope] = (amount + row["cost"], count + 1)
+    for row in tx.all("SELECT scope, amount, payments FROM totals"):
+        stored, summed = (row["amount"], row["payments"]), sums.pop(row["scope"], (0, 0))
+        if stored != summed:
+            yield f"the total of {row['scope']} is stored as {stored} and sums up to {summed}"
+    for scope in sums:
+        yield f"the total of {scope} is not stored"
+
+
+def _jobs(tx: Transaction) -> Iterator[str]:
+    for row in tx.all(
+        """SELECT jobs.id, payments.state FROM jobs JOIN payments ON payments.purchase = jobs.purchase
+           WHERE payments.attempt = (SELECT max(attempt) FROM payments p WHERE p.purchase = jobs.purchase)"""
+    ):
+        if State(row["state"]) not in PAID | OPEN | {State.EXPIRED}:
+            yield f"job {row['id']} belongs to a payment that is {row['state']}"
+
+
+def _audit(tx: Transaction) -> Iterator[str]:
+    try:
+        audit.verify(tx)
+    except ValueError as error:
+        yield str(error)
+        return
+    told: dict[int, str] = {}
+    for row in tx.all("SELECT entry FROM audit ORDER BY seq"):
+        entry = json.loads(row["entry"])
+        if entry["event"] == "move":
+            before = told.get(entry["payment"], State.RESERVED)
+            if entry["from"] != before or State(entry["to"]) not in MOVES[State(entry["from"])]:
+                yield f"the audit chain moves payment {entry['payment']} from {entry['from']} to {entry['to']}"
+            told[entry["payment"]] = entry["to"]
+    for row in tx.all("SELECT id, state FROM payments"):
+        if told.get(row["id"], State.RESERVED) != row["state"]:
+            yield f"payment {row['id']} is {row['state']}, and the audit chain ends before that"

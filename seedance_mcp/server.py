@@ -106,7 +106,7 @@ def build_server(runtime: Runtime) -> MCPServer[None]:
         given = [name for name, value in (("path", path), ("url", url), ("data", data)) if value is not None]
         if len(given) != 1:
             told = f"{', '.join(given)} were given" if given else "none was given"
-            raise InvalidArgument(f"upload_image wants one of path, url and data, and {told}")
+            raise InvalidArgument(f"Give upload_image just one of path, url and data: {told}")
         app = await runtime.app()
         app.corridor.require_wallet()
         if data is not None:
@@ -153,8 +153,9 @@ def build_server(runtime: Runtime) -> MCPServer[None]:
         bought = await app.clips.generate(order)
         if bought.purchase.job is None and not bought.purchase.paid:
             raise outcome_unknown(bought.purchase)
-        app.watcher.wake()
-        return success(generate_result(bought, await app.clips.budget(model)))
+        answer = success(generate_result(bought, await app.clips.budget(model)))
+        app.watcher.wake()  # last, so that the answer does not queue behind the watcher's look at the job
+        return answer
 
     async def check_job(
         ctx: Context[None],

@@ -1,0 +1,63 @@
+"""The server, the demo on the embedded studio, and the collector of clips."""
+
+import logging
+import sys
+from pathlib import Path
+
+import anyio
+import click
+
+from seedance_mcp.errors import NoWallet
+from seedance_mcp.settings import Settings
+
+FAULTS = ("answer-lost", "402-after-settlement", "500-after-settlement", "slow", "failed-job")
+
+
+@click.command()
+@click.option("--sandbox", is_flag=True, help="Sell from an embedded studio: no wallet, no network, no money.")
+@click.option("--generation", type=click.Choice(["1", "2"]), default="1", help="The API generation of the sandbox.")
+@click.option("--fault", "faults", multiple=True, type=click.Choice(FAULTS), help="Make the sandbox misbehave.")
+def serve(sandbox: bool, generation: str, faults: tuple[str, ...]) -> None:
+    """Run the MCP server on stdio (the default command)."""
+    from seedance_mcp.policy_file import read_policy  # noqa: PLC0415
+    from seedance_mcp.runtime import Runtime, opener  # noqa: PLC0415
+    from seedance_mcp.server import build_server  # noqa: PLC0415
+
+    if faults and not sandbox:
+        raise click.UsageError("--fault needs --sandbox")
+    settings = Settings.for_sandbox() if sandbox else Settings.from_env()
+    read_policy(settings.policy, (*settings.image_roots, settings.output_dir))
+    if settings.private_key is not None:
+        logging.getLogger(__name__).warning(
+            "SEEDANCE_PRIVATE_KEY is set: other programs of this user can read it; a keystore is safer"
+        )
+    if sandbox:
+        load = opener("seedance_mcp.app:open_sandbox", settings, generation=int(generation), faults=faults)
+    else:
+        load = opener("seedance_mcp.app:open_app", settings)
+    build_server(Runtime(load)).run("stdio")
+
+
+@click.command()
+@click.argument("image", required=False, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+def demo(image: Path | None) -> None:
+    """Buy a clip on the embedded studio, start to end, without money."""
+    from seedance_mcp.demo import run_demo  # noqa: PLC0415
+
+    sys.exit(anyio.run(run_demo, image))
+
+
+@click.command()
+def collect() -> None:
+    """Save the clips of all paid jobs, and end when none is left."""
+
+    async def run() -> int:
+        from seedance_mcp.app import open_app  # noqa: PLC0415
+
+        async with open_app(Settings.from_env()) as app:
+            if app.wallet is None:
+                raise NoWallet("without its wallet the jobs cannot be asked for")
+            return await app.watcher.collect()
+
+    count = anyio.run(run)
+    click.echo(f"{count} job{'' if count == 1 else 's'} done." if count else "No job was waiting for its clip.")

@@ -11,14 +11,14 @@ from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.parse import urlsplit
 
-import anyio
 import httpx
 from anyio.to_thread import run_sync
 
 from seedance_mcp import __version__
+from seedance_mcp.balance import Balance
 from seedance_mcp.chain import Chain
 from seedance_mcp.clips import Clips
-from seedance_mcp.errors import ChainError, InvalidSettings
+from seedance_mcp.errors import InvalidSettings
 from seedance_mcp.fetching import Fetcher
 from seedance_mcp.jobs import Watcher
 from seedance_mcp.ledger.database import Database
@@ -46,8 +46,6 @@ FAULTS: Mapping[str, tuple[str, Any]] = {
     "failed-job": ("job", "failed"),
 }
 """Switches of the sandbox by their name on the command line."""
-BALANCE_LIFE = 30_000
-BALANCE_SECONDS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +95,7 @@ async def open_app(settings: Settings, *, wallet: Wallet | None = None, sandbox:
             database=database,
             wallet=wallet,
             policy=policy.current,
-            balance=Balance(chain, wallet.address if wallet else None).read,
+            balance=Balance(chain, BASE_USDC.address, wallet.address if wallet else None, now),
             recovery=recovery,
             owner=owner,
             now=now,
@@ -140,30 +138,6 @@ async def open_sandbox(settings: Settings, *, generation: int, faults: Sequence[
             open_app(settings.at(origin, ledger), wallet=wallet, sandbox=True) as app,
         ):
             yield app
-
-
-class Balance:
-    """The wallet's USDC on Base, read at most every half minute; None where no RPC host can be asked."""
-
-    def __init__(self, chain: Chain, owner: str | None) -> None:
-        self._chain = chain
-        self._owner = owner
-        self._known: tuple[int, int | None] | None = None
-
-    async def read(self) -> int | None:
-        if self._owner is None:
-            return None
-        if self._known is None or now() - self._known[0] > BALANCE_LIFE:
-            self._known = (now(), await self._ask(self._owner))
-        return self._known[1]
-
-    async def _ask(self, owner: str) -> int | None:
-        with anyio.move_on_after(BALANCE_SECONDS):
-            try:
-                return await self._chain.balance(BASE_USDC.address, owner)
-            except ChainError:
-                return None
-        return None
 
 
 def now() -> int:

@@ -24,7 +24,8 @@ TRANSFER = "0xddf252ad1be2c89b69c2b068fc378daa952ba7f163c4a11628f55a4df523b3ef"
 
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
 _WORD = re.compile(r"0x[0-9a-fA-F]{64}")
-_QUANTITY = re.compile(r"0x[0-9a-fA-F]{1,16}")
+_QUANTITY = re.compile(r"0x[0-9a-fA-F]{1,12}")
+"""48 bits hold any block number and any time in seconds that can be meant."""
 _CODE = re.compile(r"0x(?:[0-9a-fA-F]{2})*")
 
 T = TypeVar("T")
@@ -198,6 +199,9 @@ class Chain:
 
     async def latest(self) -> Block:
         return await self._first(Host.latest)
+
+    async def block(self, block: int | str) -> Block:
+        return await self._first(lambda host: host.block(block))
 
     async def authorization_transfer(
         self, token: str, payer: str, nonce: bytes, from_block: int, *, to_block: int | str = "latest"

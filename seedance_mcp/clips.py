@@ -11,7 +11,7 @@ from seedance_mcp.errors import BadChallenge, InvalidArgument, NotFound, Seedanc
 from seedance_mcp.guard.budget import Budget, budget
 from seedance_mcp.guard.usage import Outcome, Verdict
 from seedance_mcp.ledger import jobs, operator, views
-from seedance_mcp.ledger.states import OPEN, Purchase
+from seedance_mcp.ledger.states import OPEN, UNCOUNTED, Purchase
 from seedance_mcp.money import dollars
 from seedance_mcp.payment.challenge import Offer
 from seedance_mcp.purchase import Corridor, Order, Quote, refusal
@@ -26,11 +26,11 @@ from seedance_mcp.studio.dialects import (
 )
 from seedance_mcp.studio.images import nearest_aspect
 from seedance_mcp.studio.models import MODELS, ClipRequest
+from seedance_mcp.timing import at_most
 from seedance_mcp.uploads import Picture, Uploads
 
 QUOTE_LIFE = 10 * 60_000
 SCHEMA_SECONDS = 8
-PREPARE_SECONDS = 20
 LONGEST_PROMPT = 5_000
 _STAND_IN_PROMPT = "a slow camera move"
 
@@ -118,8 +118,9 @@ class Clips:
         draft = self._order(clip, pictures, None)
         async with self._corridor.turn(draft.key):
             known = await self._corridor.known(draft)
-            if known is not None:
-                return await self._again(known)
+            again = await self._again(known) if known is not None else None
+            if again is not None:
+                return again
             self._corridor.require_wallet()
             return await self._buy(clip, pictures)
 
@@ -148,18 +149,27 @@ class Clips:
         """This agent's clips that are not finished, oldest first."""
         return await self._corridor.database.read(jobs.pending, self._agent)
 
+    async def budget_now(self, model: str) -> Budget:
+        """The budget to show with a purchase; nothing left where it cannot be told, since the purchase stands."""
+        try:
+            return await self.budget(model)
+        except SeedanceError:
+            return Budget(frozen=False, left=0, lines=())
+
     async def budget(self, model: str) -> Budget:
         """What this agent may still spend on ``model``."""
         policy, usage = await self._corridor.usage(Order(agent=self._agent, model=model, request={}, table=None))
         return budget(policy, usage, model, self._agent)
 
-    async def _again(self, known: Purchase) -> Bought:
+    async def _again(self, known: Purchase) -> Bought | None:
+        """The purchase that a repeated call meets; None when it turns out that nothing was paid and never will be."""
         before = known.paid
         purchase = await self._corridor.resume(known)
+        if purchase.payment.state in UNCOUNTED:
+            return None
         return Bought(purchase, True, 0 if before or not purchase.paid else purchase.payment.amount)
 
     async def _buy(self, clip: ClipOrder, pictures: list[Picture]) -> Bought:
-        begun = anyio.current_time()
         dialect = await self._dialect(clip.model)
         pictures = [await self._uploads.fetched(picture) for picture in pictures]
         aspect = await self._aspect(clip, pictures, dialect)
@@ -184,11 +194,6 @@ class Clips:
                 hosted = None if picture.url else await self._uploads.host(picture, limit=clip.max_price)
                 paid += hosted.charged if hosted else 0
                 urls.append(hosted.url if hosted else picture.url or "")
-            if anyio.current_time() > begun + PREPARE_SECONDS:
-                raise StudioUnavailable(
-                    "the seller is so slow that the clip was not bought before the client would have given up",
-                    next="Call generate_video again with the same arguments; uploads are not paid twice.",
-                )
             quote, dialect = await self._quote(_request(clip, aspect, urls), dialect)
             order = self._order(clip, pictures, dialect, promised, already=paid)
             purchase, begun = await self._corridor.buy(order, quote)
@@ -199,12 +204,13 @@ class Clips:
 
     async def _dialect(self, model: str) -> Dialect:
         try:
-            with anyio.fail_after(SCHEMA_SECONDS):
+            with anyio.fail_after(at_most(SCHEMA_SECONDS)):
                 return await self._corridor.studio.dialect(model)
         except TimeoutError:
             raise StudioUnavailable("the seller did not tell in time what it takes") from None
 
     def _require_no_key(self, text: str) -> None:
+        """A prompt goes to the seller and into the ledger as it is."""
         wallet = self._corridor.wallet
         if wallet is not None and wallet.appears_in(text):
             raise InvalidArgument(
@@ -294,6 +300,8 @@ def _check(clip: ClipOrder, *, partial: bool) -> None:
         raise InvalidArgument(f"model {clip.model[:40]!r} is not sold: choose {' or '.join(MODELS)}")
     if clip.take < 1:
         raise InvalidArgument(f"take {clip.take} is not a take: count from 1")
+    if clip.prompt is not None and any("\ud800" <= character <= "\udfff" for character in clip.prompt):
+        raise InvalidArgument("prompt contains half a character (a lone surrogate)", next="Send it as plain Unicode.")
     if clip.prompt is not None and len(clip.prompt) > LONGEST_PROMPT:
         raise InvalidArgument(f"prompt has {len(clip.prompt)} characters, and {LONGEST_PROMPT} is the most")
     if partial:

@@ -2,8 +2,8 @@
 
 import logging
 import re
-from collections.abc import AsyncIterator, Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import anyio
@@ -62,8 +62,7 @@ class Watcher:
             group.start_soon(self._beat)
             group.start_soon(self._sweep)
             while True:
-                # What goes wrong is told to whoever asks for the job; the next round tries again.
-                with suppress(SeedanceError):
+                with _going_on("the jobs"):
                     for job in await self._database.write(jobs.watch, self._owner, self._now()):
                         if job.id not in self._looking:
                             group.start_soon(self._look, job)
@@ -75,7 +74,8 @@ class Watcher:
         """Watch until no job waits for its clip any more; how many clips were saved, or cannot be had."""
         async with anyio.create_task_group() as group:
             group.start_soon(self._beat)
-            await self._recovery.sweep()
+            with _going_on("open payments"):
+                await self._recovery.sweep()
             first = waiting = await self._database.read(jobs.unfinished)
             while waiting:
                 async with anyio.create_task_group() as looks:
@@ -90,13 +90,13 @@ class Watcher:
     async def _beat(self) -> None:
         """Keep this process's lease, so that nobody takes its payments over while it lives."""
         while True:
-            with suppress(SeedanceError):
+            with _going_on("the lease"):
                 await self._database.write(payments.beat, self._owner, self._now())
             await anyio.sleep(BEAT_SECONDS)
 
     async def _sweep(self) -> None:
         while True:
-            with suppress(SeedanceError):
+            with _going_on("open payments"):
                 await self._recovery.sweep()
             await anyio.sleep(SWEEP_SECONDS)
 
@@ -179,6 +179,17 @@ class Watcher:
 
     async def _note(self, job: ClipJob, what: str, *, lost: bool) -> None:
         await self._database.write(jobs.note_error, job.id, what, lost, self._now())
+
+
+@contextmanager
+def _going_on(subject: str) -> Iterator[None]:
+    """What goes wrong in one round is logged; the next one tries again, and the server lives on."""
+    try:
+        yield
+    except SeedanceError as error:
+        logger.info("While looking after %s: %s", subject, error.what)
+    except Exception:
+        logger.exception("While looking after %s", subject)
 
 
 def _is_saved(path: Path) -> bool:

@@ -103,7 +103,10 @@ class _Bounded(httpx.AsyncByteStream):
 async def _read(response: httpx.Response) -> bytes:
     assert isinstance(response.stream, httpx.AsyncByteStream)
     response.stream = _Bounded(response.stream)
-    return await response.aread()
+    try:
+        return await response.aread()
+    except httpx.DecodingError:
+        raise BadLogin("The seller's sign-in challenge cannot be decoded") from None
 
 
 def _present(request: httpx.Request, proof: _Proof | None) -> None:

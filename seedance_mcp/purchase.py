@@ -2,9 +2,10 @@
 
 import hashlib
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
 import anyio
@@ -12,6 +13,8 @@ import httpx
 
 from seedance_mcp.errors import (
     BadChallenge,
+    LedgerBusy,
+    LedgerError,
     NotFound,
     NoWallet,
     OutcomeUnknown,
@@ -34,15 +37,23 @@ from seedance_mcp.payment.tokens import BASE_USDC
 from seedance_mcp.payment.wallet import Wallet
 from seedance_mcp.recovery import Recovery
 from seedance_mcp.studio.client import Studio
-from seedance_mcp.studio.models import Answer, UploadTicket, accepted_job_id, parse_ticket
+from seedance_mcp.studio.models import Answer, UploadTicket, accepted_job_id, parse_ticket, seller_words
+from seedance_mcp.timing import at_most, elapsed
+
+if TYPE_CHECKING:
+    from seedance_mcp.balance import Balance
 
 SHIPPED_PAY_TO = "0x07F067959297767c887dbfA3C72379c66E82a045"
 """Where StableStudio's challenges were seen to send money when this version was released."""
+RAILS = ("x402",)
 CLOCK_TOLERANCE = 60
 QUOTE_SECONDS = 10
-AGAIN_WITHIN = 12
-"""Seconds from the first presentation within which a second one still fits into a client's minute."""
-OTHERS_SECONDS = 20
+SIGN_WITHIN = 22
+"""Seconds into a call after which nothing new is signed: its answer would come after the client has gone."""
+AGAIN_WITHIN = 22
+"""Seconds into a call after which signed bytes are not sent a second time."""
+RECORD_TRIES = 5
+OTHERS_SECONDS = 8
 OTHERS_PAUSE = 0.2
 SHORTEST_VALIDITY = 30
 _USED = "nonce_already_used"
@@ -61,7 +72,10 @@ class Quote:
     @property
     def offer(self) -> Offer:
         """The cheapest that may be paid: a seller cannot make the dear one count by naming it first."""
-        return min(self.challenge.require_offer(), key=lambda offer: offer.amount)
+        offers = [offer for offer in self.challenge.require_offer() if offer.rail in RAILS]
+        if not offers:
+            raise BadChallenge("the seller offers only rails that this version does not pay over")
+        return min(offers, key=lambda offer: offer.amount)
 
     @property
     def price(self) -> int:
@@ -101,7 +115,7 @@ class Corridor:
     """Everything that a purchase needs, and nothing else may sign.
 
     ``owner`` names this process in the ledger, ``now`` gives epoch milliseconds, ``policy`` the policy in force or
-    raises, ``balance`` the wallet's micro-USD where they could be read.
+    raises.
     """
 
     def __init__(
@@ -111,7 +125,7 @@ class Corridor:
         database: Database,
         wallet: Wallet | None,
         policy: Callable[[], Awaitable[Policy]],
-        balance: Callable[[], Awaitable[int | None]],
+        balance: "Balance",
         recovery: Recovery,
         owner: str,
         now: Callable[[], int],
@@ -124,6 +138,7 @@ class Corridor:
         self.now = now
         self._balance = balance
         self._owner = owner
+        self._paying = anyio.Lock()
         self._turns: WeakValueDictionary[bytes, anyio.Lock] = WeakValueDictionary()
 
     def require_wallet(self) -> Wallet:
@@ -157,16 +172,19 @@ class Corridor:
 
     async def resume(self, purchase: Purchase) -> Purchase:
         """Go on with a purchase that was begun before: ask the chain and the seller, then send the same bytes again."""
-        purchase = await self._wait_for_others(purchase)
+        if purchase.payment.state is State.SENT:
+            purchase = await self._wait_for_others(purchase)
+        if self.wallet is None:
+            return purchase
         if not purchase.paid or not purchase.delivered:
             purchase = await self.recovery.look_up(purchase.id)
-        if purchase.paid or purchase.payment.state is State.RESERVED:
+        if purchase.payment.state not in {State.SIGNED, State.SENT, State.UNKNOWN}:
             return purchase
         return await self.present(purchase.id)
 
     async def _wait_for_others(self, purchase: Purchase) -> Purchase:
         """Another process is paying right now: its outcome, or the purchase as it stands after a while."""
-        with anyio.move_on_after(OTHERS_SECONDS):
+        with anyio.move_on_after(at_most(OTHERS_SECONDS)):
             while purchase.payment.state in {State.RESERVED, State.SIGNED, State.SENT}:
                 if not await self.database.read(views.alive, purchase.payment.owner, self.now()):
                     break
@@ -189,7 +207,7 @@ class Corridor:
         """
         raw = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
         try:
-            with anyio.fail_after(QUOTE_SECONDS):
+            with anyio.fail_after(at_most(QUOTE_SECONDS)):
                 answer = await self.studio.post(path, raw)
         except (httpx.TransportError, TimeoutError):
             raise StudioUnavailable(f"{self.studio.origin} could not be reached for a price") from None
@@ -205,7 +223,7 @@ class Corridor:
     async def preview(self, order: Order, quote: Quote) -> tuple[Verdict, Usage, Policy]:
         """What ``buy`` would decide right now. Changes nothing."""
         policy, usage = await self.usage(order)
-        rule = self._rule(policy, order, quote.offer, await self._balance() if self.wallet else None)
+        rule = self._rule(policy, order, quote.offer, await self._balance.read())
         return rule(usage), usage, policy
 
     async def buy(self, order: Order, quote: Quote) -> tuple[Purchase, bool]:
@@ -219,41 +237,58 @@ class Corridor:
         validity = min(offer.max_timeout_seconds, policy.valid_for, LONGEST_VALIDITY)
         if validity < SHORTEST_VALIDITY:
             raise BadChallenge(f"the seller gives {offer.max_timeout_seconds} s to pay, which is too short to be safe")
-        balance = await self._balance()
-        intent = self._intent(order, offer, policy, wallet.address)
-        # From the reservation to the record nothing may stop half way: a cancelled call still writes down its outcome.
-        with anyio.CancelScope(shield=True):
-            outcome = await self.database.write(
-                payments.reserve,
-                intent,
-                _needed(policy, order),
-                self._rule(policy, order, offer, balance),
-                self._owner,
-                self.now(),
-            )
-            if isinstance(outcome, Verdict):
-                raise refusal(outcome)
-            purchase = outcome
-            begun = purchase.payment.state is State.RESERVED and purchase.payment.owner == self._owner
-            if begun:
-                await self._sign(wallet, purchase, order, quote, validity)
-                await self._present(wallet, purchase.id)
-        return await (self.find(purchase.id) if begun else self.resume(purchase)), begun
+        # One payment at a time in a process: a seller that hangs gets one signature, not one for each parallel call.
+        async with self._paying:
+            balance = await self._balance.read()
+            if elapsed() > SIGN_WITHIN:
+                raise StudioUnavailable(
+                    "the clip was not bought: it took so long to get there that the client would not see the answer",
+                    next="Call again with the same arguments; what is paid is not paid twice.",
+                )
+            rule = self._rule(policy, order, offer, balance)
+            intent = self._intent(order, offer, policy, wallet.address)
+            # From the reservation to the record nothing may stop half way: a cancelled call still records its outcome.
+            with anyio.CancelScope(shield=True):
+                outcome = await self.database.write(self._reserve, intent, _needed(policy, order), rule)
+                if isinstance(outcome, Verdict):
+                    raise refusal(outcome)
+                purchase = outcome
+                begun = purchase.payment.state is State.RESERVED and purchase.payment.owner == self._owner
+                if begun:
+                    self._balance.forget()
+                    await self._sign(wallet, purchase, order, quote, validity)
+                    await self._present_or_unknown(wallet, purchase.id)
+        return await self.find(purchase.id), begun
+
+    def _reserve(
+        self, tx: Transaction, intent: Intent, needed: Sequence[tuple[str, str]], rule: payments.Rule
+    ) -> Purchase | Verdict:
+        now = self.now()
+        payments.release_own(tx, self._owner, now)
+        return payments.reserve(tx, intent, needed, rule, self._owner, now)
 
     async def present(self, purchase_id: str) -> Purchase:
         """Send a payment's signed bytes, the same ones each time, until its outcome is known or time is up."""
         wallet = self.require_wallet()
         # What was sent is recorded even if the caller goes away meanwhile.
         with anyio.CancelScope(shield=True):
-            await self._present(wallet, purchase_id)
+            await self._present_or_unknown(wallet, purchase_id)
         return await self.find(purchase_id)
 
+    async def _present_or_unknown(self, wallet: Wallet, purchase_id: str) -> None:
+        """A ledger that fails once bytes may have left must not be told as a payment that was not made."""
+        try:
+            await self._present(wallet, purchase_id)
+        except LedgerError as error:
+            raise OutcomeUnknown(f"the payment was sent, and then {error.what}", purchase_id=purchase_id) from error
+
     async def _present(self, wallet: Wallet, purchase_id: str) -> None:
-        begun = anyio.current_time()
         for last_try in (False, True):
             purchase = await self.find(purchase_id)
+            if not self._is_ours(purchase.payment, wallet):
+                return
             payment = await self.database.write(payments.adopt, purchase.payment, self._owner, self.now())
-            if purchase.paid or payment is None or payment.payer != wallet.address:
+            if payment is None:
                 return
             verdict = await self.database.write(payments.send, payment, self._owner, self.now())
             if verdict is not None:
@@ -265,8 +300,13 @@ class Corridor:
             purchase = await self.recovery.look_up(purchase_id)
             # A first copy that may still be on its way to the chain would get a second job from a second one.
             on_its_way = answer is None or _PENDING in (x402.refusal_reason(answer.headers) or "")
-            if purchase.paid or on_its_way or last_try or anyio.current_time() > begun + AGAIN_WITHIN:
+            if on_its_way or last_try or elapsed() > AGAIN_WITHIN:
                 return
+
+    def _is_ours(self, payment: Payment, wallet: Wallet) -> bool:
+        """Whether this process may send the payment's bytes: signed by its wallet, for the seller it speaks to."""
+        ours = (payment.payer, payment.origin) == (wallet.address, self.studio.origin)
+        return ours and payment.state in {State.SIGNED, State.SENT, State.UNKNOWN}
 
     async def _sign(self, wallet: Wallet, purchase: Purchase, order: Order, quote: Quote, validity: int) -> None:
         payment, offer = purchase.payment, quote.offer
@@ -293,7 +333,9 @@ class Corridor:
             await self.database.write(payments.release, payment, self._owner, self.now(), "signing failed")
             raise
         if not signed:
-            raise Refused("another process took this purchase over before it was signed", next="Call again.")
+            why = "purchases were frozen, or another process took this one over, before it was signed"
+            await self.database.write(payments.release, payment, self._owner, self.now(), why)
+            raise Refused(why, next="Call again.")
 
     async def _post(self, wallet: Wallet, payment: Payment) -> Answer | None:
         """One presentation; None when no answer came."""
@@ -317,7 +359,7 @@ class Corridor:
         transaction_hash = receipt.transaction if receipt is not None and receipt.success else None
         job_id, ticket = _delivery(payment, answer)
         reason = x402.refusal_reason(answer.headers) or answer.complaint()
-        why = f"the seller answered {answer.status}" + (f" ({reason})" if reason else "")
+        why = f"the seller answered {answer.status}" + (f' and says: "{seller_words(reason)}"' if reason else "")
         sealed_ticket = _seal_ticket(wallet, payment, ticket) if ticket is not None else None
 
         def record(tx: Transaction) -> None:
@@ -327,15 +369,23 @@ class Corridor:
             else:
                 payments.park(tx, payment, self._owner, now, why)
             if job_id is not None:
-                jobs.add(tx, payment.purchase, job_id, now)
+                jobs.deliver(tx, payment.purchase, job_id, now)
             if ticket is not None and sealed_ticket is not None:
                 jobs.keep_ticket(tx, purchase, sealed_ticket, ticket.expires_at)
 
-        await self.database.write(record)
+        await self._insist(record)
         return claimed
 
     async def _park(self, payment: Payment, why: str) -> None:
-        await self.database.write(payments.park, payment, self._owner, self.now(), why)
+        await self._insist(lambda tx: payments.park(tx, payment, self._owner, self.now(), why))
+
+    async def _insist(self, statement: Callable[[Transaction], object]) -> None:
+        """Write down what happened to sent bytes, also when the ledger is busy for a while."""
+        for _ in range(RECORD_TRIES - 1):
+            with suppress(LedgerBusy):
+                await self.database.write(statement)
+                return
+        await self.database.write(statement)
 
     def _rule(self, policy: Policy, order: Order, offer: Offer, balance: int | None) -> Callable[[Usage], Verdict]:
         proposal = Proposal(
@@ -403,12 +453,18 @@ def refusal(verdict: Verdict) -> Refused:
     return Refused(f"the policy refuses this purchase: {verdict.reason}", next=verdict.remedy, code=verdict.code)
 
 
-def outcome_unknown(purchase: Purchase) -> OutcomeUnknown:
-    why = f": {purchase.payment.note}" if purchase.payment.note else ""
-    return OutcomeUnknown(
-        f"the seller did not confirm the payment of {dollars(purchase.payment.amount)}{why}",
-        purchase_id=purchase.id,
-    )
+def outcome_unknown(purchase: Purchase, uploads: int = 0) -> OutcomeUnknown:
+    """The error for a payment whose fate is open; ``uploads`` is what the call has paid besides it, in micro-USD."""
+    payment = purchase.payment
+    why = f": {payment.note}" if payment.note else ""
+    paid = f" (and {dollars(uploads)} was charged for uploads)" if uploads else ""
+    if payment.state is State.SIGNED:
+        what = f"the payment of {dollars(payment.amount)} was signed and not sent{why}"
+    else:
+        what = f"the seller did not confirm the payment of {dollars(payment.amount)}{why}"
+    error = OutcomeUnknown(what + paid, purchase_id=purchase.id)
+    error.charged = uploads
+    return error
 
 
 def unseal_ticket(wallet: Wallet, purchase: Purchase) -> UploadTicket | None:

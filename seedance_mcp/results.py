@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import BaseModel, Field
 
 from seedance_mcp.errors import sentence
+from seedance_mcp.ledger.states import UNCOUNTED
 from seedance_mcp.money import dollars, usd
 
 if TYPE_CHECKING:
@@ -206,7 +207,9 @@ def status_of(purchase: "Purchase") -> Status:
     job = purchase.job
     if job is None:
         uploaded = purchase.upload is not None and purchase.upload.url is not None
-        return "complete" if uploaded else "payment_unknown"
+        if uploaded:
+            return "complete"
+        return "failed" if purchase.payment.state in UNCOUNTED else "payment_unknown"
     if job.video_path is not None or job.lost:
         return "complete"
     if job.status == "failed":
@@ -223,31 +226,50 @@ def progress(purchase: "Purchase") -> tuple[int, int, str]:
         "pending": "The seller has accepted the job.",
         "loading": f"The clip is being rendered: {done} %." if done < 100 else "The clip is being saved.",
         "complete": "The clip cannot be had any more." if job is not None and job.lost else "The clip is saved.",
-        "failed": "The job failed.",
+        "failed": "The job failed." if job is not None else "The payment was never taken.",
     }
     return (100 if status == "complete" else min(done, 99), 100, words.get(status, status))
 
 
 def _error(purchase: "Purchase", job: "ClipJob | None") -> str | None:
-    amount = dollars(purchase.payment.amount)
     if job is None:
-        if status_of(purchase) == "complete":
-            return None
-        if purchase.paid:
-            return f"{amount} was charged, and the seller has not named the job yet; do not buy again, call check_job."
-        return f"The outcome of the payment of {amount} is not known yet; it counts; do not buy again, call check_job."
+        return None if status_of(purchase) == "complete" else _undelivered(purchase)
+    money = _money(purchase)
     if job.status == "failed":
         told = f": {job.error}" if job.error else ""
         failure = sentence(f"The seller could not make the clip{told}")
-        return f"{failure} {amount} was charged; raise take to try again."
+        way = "raise take to try again" if purchase.paid else "call check_job before you buy again"
+        return f"{failure} {money}; {way}."
     if job.lost:
-        loss = sentence(f"{amount} was charged and the clip cannot be had any more: {job.error}")
+        loss = sentence(f"{money}, and the clip cannot be had any more: {job.error}")
         return f"{loss} Tell the operator."
     return f"{job.error}; it is tried again." if job.error else None
 
 
+def _undelivered(purchase: "Purchase") -> str:
+    money = _money(purchase)
+    if purchase.payment.state in UNCOUNTED:
+        return f"{money}; buy again if it is still wanted."
+    if purchase.model == "upload":
+        return f"{money}, and the image is not stored yet; call upload_image again with the same image."
+    if purchase.paid:
+        return f"{money}, and the seller has not named the job yet; do not buy again, call check_job."
+    return f"{money}; it counts; do not buy again, call check_job."
+
+
+def _money(purchase: "Purchase") -> str:
+    amount = dollars(purchase.payment.amount)
+    if purchase.paid:
+        return f"{amount} was charged"
+    if purchase.payment.state in UNCOUNTED:
+        return f"The payment of {amount} was never taken, and nothing was charged"
+    return f"The outcome of the payment of {amount} is not known yet"
+
+
 def _next(bought: "Bought") -> str:
     purchase, job = bought.purchase, bought.purchase.job
+    if job is None and purchase.payment.state in UNCOUNTED:
+        return "The payment was never taken. Call generate_video again to buy the clip."
     if job is None:
         return f"Do not buy again. Call check_job with purchase_id {purchase.id}."
     if job.video_path is not None:

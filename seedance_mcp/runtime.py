@@ -60,9 +60,13 @@ class Runtime:
             except SeedanceError as error:
                 logger.warning("The server cannot buy: %s", error.what)
                 self._fail(error)
+            except Exception as fault:
+                logger.exception("The server cannot buy")
+                self._fail(SeedanceError(f"the server could not start ({type(fault).__name__})", code="internal"))
             await self._wanted.wait()
 
     def _fail(self, problem: Exception) -> None:
+        self._app = None
         self._problem = problem
         self._wanted = anyio.Event()
         settled, self._settled = self._settled, anyio.Event()

@@ -5,7 +5,7 @@ import binascii
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from decimal import Decimal
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import anyio
 from mcp.server import MCPServer
@@ -29,6 +29,10 @@ from seedance_mcp.results import (
     upload_result,
 )
 from seedance_mcp.runtime import Runtime
+from seedance_mcp.timing import begin_call, elapsed
+
+if TYPE_CHECKING:
+    from seedance_mcp.app import App
 
 LONGEST_WAIT = 50
 LARGEST_DATA = 40_000_000
@@ -48,8 +52,12 @@ Resolution = Annotated[str, Field(description='"480p", "720p" or "1080p", as far
 Aspect = Annotated[str, Field(description='Such as "16:9" or "9:16"; "auto" is the nearest to the image.')]
 Audio = Annotated[bool | None, Field(description="With sound or silent; leave it out for the seller's default.")]
 Fixed = Annotated[bool | None, Field(description="Hold the camera still.")]
-Seed = Annotated[int | None, Field(description="The same seed and request give a similar clip.")]
-Take = Annotated[int, Field(description="Raise it to buy the same request once more, for another result.", ge=1)]
+Seed = Annotated[
+    int | None, Field(description="The same seed and request give a similar clip.", ge=-1, le=4_294_967_295)
+]
+Take = Annotated[
+    int, Field(description="Raise it to buy the same request once more, for another result.", ge=1, le=1000)
+]
 QuoteId = Annotated[str | None, Field(description="From estimate_cost: the clip must not cost more than that quote.")]
 MaxPrice = Annotated[
     Decimal | None,
@@ -60,6 +68,10 @@ ImageHelp = "an image_url from upload_image, a public https URL, or a path in a 
 
 def build_server(runtime: Runtime) -> MCPServer[None]:
     """The server with its tools on an app that may not have started yet."""
+
+    async def started() -> "App":
+        begin_call()
+        return await runtime.app()
 
     async def estimate_cost(
         model: Model,
@@ -76,7 +88,7 @@ def build_server(runtime: Runtime) -> MCPServer[None]:
         max_price_usd: MaxPrice = None,
         take: Take = 1,
     ) -> Annotated[CallToolResult, EstimateResult]:
-        app = await runtime.app()
+        app = await started()
         from seedance_mcp.clips import ClipOrder  # noqa: PLC0415
         from seedance_mcp.studio.prices import TABLE_DATE  # noqa: PLC0415
 
@@ -107,14 +119,14 @@ def build_server(runtime: Runtime) -> MCPServer[None]:
         if len(given) != 1:
             told = f"{', '.join(given)} were given" if given else "none was given"
             raise InvalidArgument(f"Give upload_image just one of path, url and data: {told}")
-        app = await runtime.app()
+        app = await started()
         app.corridor.require_wallet()
         if data is not None:
             picture = await app.uploads.read(_decoded(data))
         else:
             picture = await app.uploads.source(path, url)
         hosted = await app.uploads.host(picture, name=filename)
-        return success(upload_result(hosted, await app.clips.budget("upload")))
+        return success(upload_result(hosted, await app.clips.budget_now("upload")))
 
     async def generate_video(
         prompt: Annotated[str, Field(description="What should move, and how: subject, action, camera, mood.")],
@@ -131,7 +143,7 @@ def build_server(runtime: Runtime) -> MCPServer[None]:
         max_price_usd: MaxPrice = None,
         take: Take = 1,
     ) -> Annotated[CallToolResult, GenerateResult]:
-        app = await runtime.app()
+        app = await started()
         from seedance_mcp.clips import ClipOrder  # noqa: PLC0415
         from seedance_mcp.purchase import outcome_unknown  # noqa: PLC0415
 
@@ -152,8 +164,8 @@ def build_server(runtime: Runtime) -> MCPServer[None]:
         )
         bought = await app.clips.generate(order)
         if bought.purchase.job is None and not bought.purchase.paid:
-            raise outcome_unknown(bought.purchase)
-        answer = success(generate_result(bought, await app.clips.budget(model)))
+            raise outcome_unknown(bought.purchase, bought.upload)
+        answer = success(generate_result(bought, await app.clips.budget_now(model)))
         app.watcher.wake()  # last, so that the answer does not queue behind the watcher's look at the job
         return answer
 
@@ -163,13 +175,12 @@ def build_server(runtime: Runtime) -> MCPServer[None]:
         purchase_id: Annotated[str | None, Field(description="From generate_video or an error, if no job_id.")] = None,
         wait_seconds: Annotated[int, Field(description="Wait up to this long for the end; at most 50.", ge=0)] = 0,
     ) -> Annotated[CallToolResult, CheckResult]:
-        begun = anyio.current_time()
-        app = await runtime.app()
+        app = await started()
         if job_id is None and purchase_id is None:
             pending = [job_result(purchase) for purchase in await app.clips.pending()]
             return success(CheckResult(jobs=pending))
         purchase = await app.clips.purchase(job_id=job_id, purchase_id=purchase_id)
-        left = begun + min(wait_seconds, LONGEST_WAIT) - anyio.current_time()
+        left = min(wait_seconds, LONGEST_WAIT) - elapsed()
         async for purchase in app.watcher.follow(purchase, left):  # noqa: B020
             await ctx.report_progress(*progress(purchase))
         return success(CheckResult(**job_result(purchase).model_dump()))
@@ -231,8 +242,10 @@ def _limit(price: Decimal | None) -> int | None:
         return None
     try:
         return from_number(price)
-    except ValueError as error:
-        raise InvalidArgument(f"max_price_usd: {error}") from None
+    except (ValueError, ArithmeticError):
+        raise InvalidArgument(
+            "max_price_usd is not an amount in dollars with at most 6 decimals", next='Write it like "0.50".'
+        ) from None
 
 
 def _decoded(data: str) -> bytes:

@@ -8,14 +8,15 @@ from pathlib import Path
 import anyio
 from anyio.to_thread import run_sync
 
-from seedance_mcp.errors import InvalidArgument, SeedanceError, StudioUnavailable
+from seedance_mcp.errors import InvalidArgument, SeedanceError, StudioRejected, StudioUnavailable
 from seedance_mcp.fetching import Fetcher
 from seedance_mcp.ledger import jobs, views
-from seedance_mcp.ledger.states import DAY, Purchase, State
+from seedance_mcp.ledger.states import DAY, UNCOUNTED, Purchase, State
 from seedance_mcp.purchase import Corridor, Order, outcome_unknown, unseal_ticket
 from seedance_mcp.studio.client import UPLOAD_PATH
 from seedance_mcp.studio.images import PreparedImage, prepare, read_file
 from seedance_mcp.studio.prices import UPLOAD
+from seedance_mcp.timing import at_most
 
 MODEL = "upload"
 PUT_SECONDS = 20
@@ -82,7 +83,13 @@ class Uploads:
 
         Raises InvalidImage, StudioRejected or StudioUnavailable.
         """
-        if picture.url is None or picture.size is not None:
+        if picture.url is None:
+            return picture
+        if picture.size is not None:
+            if not await self._fetcher.alive(picture.url):
+                raise StudioRejected(
+                    f"the uploaded image {picture.url} is not there any more", next="Upload it again.", code="link_dead"
+                )
             return picture
         found = await self.read(await self._fetch(picture.url))
         return Picture(picture.identity, picture.url, found.size)
@@ -108,7 +115,7 @@ class Uploads:
                 hosted = await self._take_up(known, prepared)
                 if hosted is not None:
                     return hosted
-                replaces = known.id
+                replaces = known.id if known.paid else None
             body = {
                 "filename": _file_name(name, prepared),
                 "contentType": prepared.content_type,
@@ -128,7 +135,7 @@ class Uploads:
 
     async def _fetch(self, url: str) -> bytes:
         try:
-            with anyio.fail_after(FETCH_SECONDS):
+            with anyio.fail_after(at_most(FETCH_SECONDS)):
                 return await self._fetcher.image(url)
         except TimeoutError:
             raise StudioUnavailable("the image could not be fetched in time") from None
@@ -143,13 +150,16 @@ class Uploads:
 
     async def _take_up(self, known: Purchase, prepared: PreparedImage) -> Hosted | None:
         """What an earlier purchase of the same bytes still gives; None when a new one is due."""
+        if not known.delivered:
+            known = await self._corridor.resume(known)
+            if known.payment.state in UNCOUNTED:
+                return None
+            if not known.paid:
+                raise outcome_unknown(known)
         if known.upload is not None and known.upload.url is not None:
             if await self._fetcher.alive(known.upload.url):
                 return Hosted(known.upload.url, known, 0, reused=True)
             return None
-        known = await self._corridor.resume(known)
-        if not known.paid:
-            raise outcome_unknown(known)
         if known.upload is not None and known.upload.ticket is not None:
             try:
                 return await self._finish(known, prepared, charged=0)
@@ -185,7 +195,7 @@ class Uploads:
                 code="upload_lost",
             )
         try:
-            with anyio.fail_after(PUT_SECONDS):
+            with anyio.fail_after(at_most(PUT_SECONDS)):
                 blob_url = await self._corridor.studio.put_blob(ticket, prepared.data, prepared.content_type)
                 url = await self._corridor.studio.confirm(ticket.upload_id, blob_url)
         except TimeoutError:

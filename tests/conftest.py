@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from eth_account.signers.local import LocalAccount
 
     from tests.peers.chain import Anvil
+    from tests.peers.mppx import Mppx
+    from tests.peers.mppx_seller import MppxSeller
+    from tests.peers.tempo import Tempo
     from tests.peers.x402_seller import X402Seller
 
 PAYER_KEY = "0x59c6995e998f97a5a0044966f0945389dc9e86dae88c7a8412f4603b6b78690d"
@@ -51,4 +54,39 @@ def x402_seller(chain: "Anvil") -> Iterator["X402Seller"]:
     from tests.peers.x402_seller import X402Seller
 
     with X402Seller(chain.url) as seller:
+        yield seller
+
+
+@pytest.fixture(scope="session")
+def tempo_node() -> Iterator["Tempo"]:
+    from tests.peers.node import install
+    from tests.peers.tempo import Tempo
+
+    with Tempo(install()) as node:
+        yield node
+
+
+@pytest.fixture
+def tempo(tempo_node: "Tempo") -> Iterator["Tempo"]:
+    """Tempo with USDC.e; what a test does to it is undone afterwards."""
+    with tempo_node.isolated():
+        yield tempo_node
+
+
+@pytest.fixture(scope="session")
+def mppx_till(tempo_node: "Tempo") -> Iterator["Mppx"]:
+    from tests.peers.mppx import Mppx
+    from tests.peers.mppx_seller import SPONSOR_KEY
+    from tests.peers.x402_seller import PAY_TO
+
+    with Mppx("mppx_till.mjs", tempo_node.url, PAY_TO, SPONSOR_KEY) as till:
+        yield till
+
+
+@pytest.fixture
+def mppx_seller(mppx_till: "Mppx", tempo: "Tempo", chain: "Anvil") -> Iterator["MppxSeller"]:
+    """Sells on ``tempo``, and can on ``chain``."""
+    from tests.peers.mppx_seller import MppxSeller
+
+    with MppxSeller(mppx_till, chain.url) as seller:
         yield seller

@@ -48,8 +48,16 @@ class Commands(click.Group):
         try:
             return super().invoke(ctx)
         except SeedanceError as error:
-            click.echo(f"seedance-mcp: {told(error)}", err=True)
-            ctx.exit(2 if isinstance(error, InvalidSettings | InvalidPolicy) else 1)
+            _fail(ctx, error)
+        except ExceptionGroup as group:
+            # Tasks of one command that end together come as a group; one word of ours is what the operator needs.
+            known = group.subgroup(SeedanceError)
+            while known is not None and isinstance(known.exceptions[0], ExceptionGroup):
+                known = known.exceptions[0]
+            if known is None:
+                raise
+            assert isinstance(known.exceptions[0], SeedanceError)
+            _fail(ctx, known.exceptions[0])
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["--help", "-h"], "max_content_width": 100})
@@ -57,6 +65,11 @@ class Commands(click.Group):
 def main() -> None:
     """Lets an agent buy Seedance clips within limits that only you can change."""
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="seedance-mcp: %(message)s")
+
+
+def _fail(ctx: click.Context, error: SeedanceError) -> None:
+    click.echo(f"seedance-mcp: {told(error)}", err=True)
+    ctx.exit(2 if isinstance(error, InvalidSettings | InvalidPolicy) else 1)
 
 
 def told(error: SeedanceError) -> str:

@@ -1,7 +1,7 @@
 """What the operator asks of the ledger: what was spent, stop, go on, trust, look again."""
 
 from datetime import UTC, datetime
-from typing import TypeVar, TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import anyio
 import click
@@ -39,9 +39,18 @@ def unfreeze() -> None:
 
 
 @click.command()
-@click.argument("address")
-def trust(address: str) -> None:
+@click.argument("address", required=False)
+@click.option("--generation", type=click.Choice(["1", "2"]), help="Accept this generation of the seller's API.")
+def trust(address: str | None, generation: str | None) -> None:
     """Send payments to ADDRESS from now on: the seller's new recipient."""
+    if (address is None) == (generation is None):
+        raise click.UsageError("give an address, or --generation")
+    if generation is not None:
+        click.confirm(f"Buy over generation {generation} of the seller's API, with its prices?", abort=True, err=True)
+        on_ledger(lambda database: database.write(operator.accept_generation, int(generation), now()))
+        click.echo(f"Generation {generation} is accepted.")
+        return
+    assert address is not None
     try:
         address_bytes(address)
     except ValueError:

@@ -7,7 +7,7 @@ from pathlib import Path
 import anyio
 import click
 
-from seedance_mcp.errors import NoWallet
+from seedance_mcp.errors import InvalidPolicy, NoWallet
 from seedance_mcp.settings import Settings
 
 FAULTS = ("answer-lost", "402-after-settlement", "500-after-settlement", "slow", "failed-job")
@@ -26,7 +26,11 @@ def serve(sandbox: bool, generation: str, faults: tuple[str, ...]) -> None:
     if faults and not sandbox:
         raise click.UsageError("--fault needs --sandbox")
     settings = Settings.for_sandbox() if sandbox else Settings.from_env()
-    read_policy(settings.policy, (*settings.image_roots, settings.output_dir))
+    try:
+        read_policy(settings.policy, (*settings.image_roots, settings.output_dir))
+    except InvalidPolicy as error:
+        # Clips that are paid still have to be saved, and open payments to be looked up.
+        logging.getLogger(__name__).warning("Nothing is bought until the policy is mended: %s", error.what)
     if settings.private_key is not None:
         logging.getLogger(__name__).warning(
             "SEEDANCE_PRIVATE_KEY is set: other programs of this user can read it; a keystore is safer"

@@ -58,11 +58,12 @@ def _refusals(policy: Policy, usage: Usage, proposal: Proposal) -> Iterator[Verd
     for scope, caps in scopes(policy, proposal.model, proposal.agent):
         yield from _caps(scope, caps, usage, proposal)
         yield from _unresolved(scope, caps, usage)
-    if proposal.balance is not None and usage.outstanding + proposal.cost > proposal.balance:
+    if proposal.balance is not None and usage.outstanding + proposal.planned + proposal.cost > proposal.balance:
         held = f", of which {dollars(usage.outstanding)} is held for other payments" if usage.outstanding else ""
         yield _refuse(
             "balance",
-            f"{_cost(proposal)} is more than the wallet can pay: it holds {dollars(proposal.balance)}{held}",
+            f"{_cost(proposal)}{_uploads(proposal.planned)} is more than the wallet can pay: "
+            f"it holds {dollars(proposal.balance)}{held}",
             "Ask the operator to fund it; `seedance-mcp wallet address` prints the address.",
         )
 
@@ -76,7 +77,7 @@ def _questions(policy: Policy, usage: Usage, proposal: Proposal) -> Iterator[Ver
         yield _ask(
             "new_generation",
             f"the seller changed its API from generation {usage.generation} to {proposal.generation}, "
-            f"so {_cost(proposal)} needs approval",
+            f"so {_cost(proposal)} needs approval (`seedance-mcp trust --generation {proposal.generation}` gives it)",
         )
     if policy.approval_above is not None and proposal.cost > policy.approval_above:
         yield _ask(
@@ -106,10 +107,9 @@ def _prices(policy: Policy, proposal: Proposal) -> Iterator[Verdict]:
         )
     uploads = proposal.already + proposal.planned
     if proposal.limit is not None and uploads + proposal.cost > proposal.limit:
-        with_upload = f" with {dollars(uploads)} for uploads" if uploads else ""
         yield _refuse(
             "max_price",
-            f"{_cost(proposal)}{with_upload} is above the call's max_price_usd of {dollars(proposal.limit)}",
+            f"{_cost(proposal)}{_uploads(uploads)} is above the call's max_price_usd of {dollars(proposal.limit)}",
             "Raise max_price_usd, or ask for a shorter or smaller clip.",
         )
     if proposal.quoted is not None and proposal.price > raised(proposal.quoted, policy.over_quote):
@@ -139,10 +139,9 @@ def _caps(scope: str, caps: Caps, usage: Usage, proposal: Proposal) -> Iterator[
     for window, cap in caps.money():
         spent = usage.spent.get((scope, window), Spent())
         if spent.total + planned + proposal.cost > cap:
-            with_upload = f" with {dollars(planned)} for uploads" if planned else ""
             yield _refuse(
                 "total" if window == "total" else f"per_{window}",
-                f"{_cost(proposal)}{with_upload} does not fit into the limit of "
+                f"{_cost(proposal)}{_uploads(planned)} does not fit into the limit of "
                 f"{dollars(cap)} {_per(window)}{_of(scope)}: "
                 f"{dollars(spent.total)} is used ({dollars(spent.held)} of it held), "
                 f"{dollars(max(cap - spent.total, 0))} is left",
@@ -151,9 +150,10 @@ def _caps(scope: str, caps: Caps, usage: Usage, proposal: Proposal) -> Iterator[
     for window, cap in caps.counts():
         spent = usage.spent.get((scope, window), Spent())
         if spent.count + payments + 1 > cap:
+            needed = f", and {payments + 1} are needed" if payments else ""
             yield _refuse(
                 f"payments_per_{window}",
-                f"{spent.count} of {cap} payments {_per(window)}{_of(scope)} are used",
+                f"{spent.count} of {cap} payments {_per(window)}{_of(scope)} are used{needed}",
                 _when(window) + remedy,
             )
 
@@ -182,6 +182,10 @@ def _ask(code: str, reason: str) -> Verdict:
 
 def _cost(proposal: Proposal) -> str:
     return f"{dollars(proposal.cost)} (fee included)" if proposal.fee else dollars(proposal.cost)
+
+
+def _uploads(amount: int) -> str:
+    return f" with {dollars(amount)} for uploads" if amount else ""
 
 
 def _of(scope: str) -> str:

@@ -35,6 +35,7 @@ rpc_agree = 2
 """
 
 RAILS = ("x402", "mpp")
+MODELS = ("seedance", "seedance-fast", "upload")
 LONGEST_VALIDITY = 300
 T = TypeVar("T")
 _DURATION = re.compile(r"([1-9][0-9]{0,5})([smhd])", re.ASCII)
@@ -114,7 +115,7 @@ def parse_policy(text: str) -> Policy:
         rails=rails.take("order", _rails) or RAILS,
         valid_for=rails.take("valid_for", _validity) or 120,
         rpc_agree=rails.take("rpc_agree", _whole(1, 9)) or 2,
-        models={name: _caps(table) for name, table in top.tables("models")},
+        models={_model(name): _caps(table) for name, table in top.tables("models")},
         agents={name: _caps(table) for name, table in top.tables("agents")},
         digest=hashlib.sha256(text.encode()).hexdigest(),
     )
@@ -162,6 +163,14 @@ class _Table:
 
     def path(self, key: str) -> str:
         return f"{self.name}.{key}" if self.name else key
+
+
+def _model(name: str) -> str:
+    """A limit on a model that is never bought limits nothing, so a wrong name is an error."""
+    if name not in MODELS:
+        near = get_close_matches(name, MODELS, 1)
+        raise InvalidPolicy(f"the policy limits an unknown model `{name}`; did you mean `{(near or MODELS)[0]}`?")
+    return name
 
 
 def _caps(table: _Table) -> Caps:

@@ -1,7 +1,8 @@
 """Statements on the seller's jobs, their clips, and uploaded images."""
 
 from seedance_mcp.ledger.database import Transaction
-from seedance_mcp.ledger.states import ClipJob, Purchase, State, Upload
+from seedance_mcp.ledger.payments import close_if_done
+from seedance_mcp.ledger.states import ClipJob, Purchase, Upload
 from seedance_mcp.ledger.views import as_job, find
 
 WATCH = 30_000
@@ -19,8 +20,18 @@ def add(tx: Transaction, purchase_id: str, job_id: str, now: int) -> bool:
     ) == 1  # fmt: skip
 
 
-def known(tx: Transaction, job_id: str) -> bool:
-    return tx.one("SELECT 1 FROM jobs WHERE id = :id", id=job_id) is not None
+def deliver(tx: Transaction, purchase_id: str, job_id: str, now: int) -> None:
+    """The job that the seller names in its answer to a payment; it takes the place of one that was only found."""
+    taken = tx.do(
+        """UPDATE jobs SET id = :id, status = 'pending', progress = NULL, error = NULL, updated_at = :now
+           WHERE purchase = :purchase AND id <> :id AND video_path IS NULL
+             AND NOT EXISTS (SELECT 1 FROM jobs other WHERE other.id = :id)""",
+        id=job_id,
+        purchase=purchase_id,
+        now=now,
+    )
+    if not taken:
+        add(tx, purchase_id, job_id, now)
 
 
 def update(
@@ -76,13 +87,15 @@ def note_error(tx: Transaction, job_id: str, error: str, lost: bool, now: int) -
 
 
 def watch(tx: Transaction, watcher: str, now: int) -> list[ClipJob]:
-    """Unfinished jobs that no other watcher has, oldest first; they are ``watcher``'s for a while."""
-    rows = tx.all(
-        """SELECT * FROM jobs WHERE video_path IS NULL AND lost = 0 AND status <> 'failed'
-           AND (watcher IS NULL OR watcher = :watcher OR watched_until <= :now) ORDER BY found_at LIMIT 50""",
-        watcher=watcher,
-        now=now,
+    """Unfinished jobs that no other living watcher has, longest unseen first; they are ``watcher``'s for a while."""
+    unfinished = tx.all(
+        "SELECT * FROM jobs WHERE video_path IS NULL AND lost = 0 AND status <> 'failed' ORDER BY updated_at"
     )
+    rows = [
+        row
+        for row in unfinished
+        if row["watcher"] in (None, watcher) or row["watched_until"] <= now or tx.is_gone(row["watcher"])
+    ][:50]
     for row in rows:
         tx.do(
             "UPDATE jobs SET watcher = :watcher, watched_until = :until WHERE id = :id",
@@ -116,10 +129,12 @@ def pending(tx: Transaction, agent: str) -> list[Purchase]:
 
 
 def without_job(tx: Transaction) -> list[Purchase]:
-    """Clip purchases that were sent and have no job: the seller's job list may know it."""
-    sent = (State.SENT, State.UNKNOWN, State.CLAIMED, State.SETTLED)
+    """Clip purchases that were paid and have no job: the seller's job list may know it.
+
+    An unpaid one gets none: a seller makes the job before it settles, and that job may never run.
+    """
     found = _purchases(tx, "SELECT id FROM purchases WHERE closed = 0 AND model <> 'upload' ORDER BY created_at")
-    return [purchase for purchase in found if purchase.job is None and purchase.payment.state in sent]
+    return [purchase for purchase in found if purchase.job is None and purchase.paid]
 
 
 def _purchases(tx: Transaction, sql: str, **values: object) -> list[Purchase]:
@@ -127,19 +142,18 @@ def _purchases(tx: Transaction, sql: str, **values: object) -> list[Purchase]:
 
 
 def _close(tx: Transaction, job_id: str) -> None:
-    """Nothing more is to be delivered once the clip is saved or lost, or the job failed."""
-    tx.do(
-        """UPDATE purchases SET closed = 1 WHERE id = (SELECT purchase FROM jobs WHERE id = :id
-           AND (video_path IS NOT NULL OR lost = 1 OR status = 'failed'))""",
-        id=job_id,
-    )
+    row = tx.one("SELECT purchase FROM jobs WHERE id = :id", id=job_id)
+    if row is not None:
+        close_if_done(tx, row["purchase"])
 
 
 def keep_ticket(tx: Transaction, purchase: Purchase, ticket: bytes, dies_at: int | None) -> None:
     """A paid upload's ticket (sealed), so that the bytes can be put again after a crash."""
     tx.do(
         """INSERT INTO uploads (purchase, sha256, width, height, ticket, ticket_dies_at)
-           VALUES (:purchase, :sha256, :width, :height, :ticket, :dies_at) ON CONFLICT DO NOTHING""",
+           VALUES (:purchase, :sha256, :width, :height, :ticket, :dies_at)
+           ON CONFLICT (purchase) DO UPDATE SET ticket = excluded.ticket, ticket_dies_at = excluded.ticket_dies_at
+           WHERE url IS NULL""",
         purchase=purchase.id,
         sha256=purchase.request["sha256"],
         width=purchase.request["width"],
@@ -151,7 +165,7 @@ def keep_ticket(tx: Transaction, purchase: Purchase, ticket: bytes, dies_at: int
 
 def finish_upload(tx: Transaction, purchase_id: str, url: str) -> None:
     tx.do("UPDATE uploads SET url = :url, ticket = NULL WHERE purchase = :purchase", purchase=purchase_id, url=url)
-    tx.do("UPDATE purchases SET closed = 1 WHERE id = :id", id=purchase_id)
+    close_if_done(tx, purchase_id)
 
 
 def upload_of(tx: Transaction, agent: str, url: str) -> Upload | None:

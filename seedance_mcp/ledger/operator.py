@@ -61,6 +61,12 @@ def trust(tx: Transaction, *, origin: str, rail: str, token: str, pay_to: str, n
     return row["pay_to"] if row else None
 
 
+def accept_generation(tx: Transaction, generation: int, now: int) -> None:
+    """The operator knows of the seller's new API: its price rows may be used without asking."""
+    tx.do("UPDATE ledger SET generation = :generation", generation=generation)
+    audit.append(tx, "generation", now, {"generation": generation})
+
+
 def keep_quote(tx: Transaction, quote: Quote, now: int) -> None:
     tx.do("DELETE FROM quotes WHERE expires_at < :now", now=now - 86_400_000)
     tx.do(

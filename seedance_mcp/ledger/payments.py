@@ -15,7 +15,7 @@ from seedance_mcp.ledger.views import (
     find,
     latest,
     must,
-    paid_before,
+    next_serial,
     payment_now,
     usage,
 )
@@ -59,7 +59,7 @@ def reserve(
         return last
     sibling = tx.one(
         f"SELECT purchases.id FROM payments JOIN purchases ON purchases.id = payments.purchase "
-        f"WHERE purchases.subject = :subject AND purchases.closed = 0 AND purchases.key <> :key AND {UNRESOLVED}",
+        f"WHERE purchases.subject = :subject AND purchases.key <> :key AND {UNRESOLVED}",
         subject=intent.subject,
         key=intent.key,
         now=now,
@@ -78,7 +78,7 @@ def reserve(
         return verdict
     tx.do("UPDATE ledger SET clock = max(clock, :now)", now=now)
     beat(tx, owner, now)
-    reusable = last if last is not None and last.payment.state in (State.RELEASED, State.EXPIRED) else None
+    reusable = last if last is not None and last.may_be_paid_again else None
     purchase_id = reusable.id if reusable else _new_purchase(tx, intent, now)
     tx.do("UPDATE purchases SET closed = 0 WHERE id = :id", id=purchase_id)
     tx.do(
@@ -88,7 +88,7 @@ def reserve(
                    :payer, :pay_to, :amount, :fee, :policy, :now, :never)""",
         purchase=purchase_id,
         attempt=reusable.payment.attempt + 1 if reusable else 1,
-        serial=paid_before(tx, intent.key),
+        serial=next_serial(tx, intent.key),
         owner=owner,
         agent=intent.agent,
         model=intent.model,
@@ -128,7 +128,12 @@ def sign(
     sealed: bytes,
     now: int,
 ) -> bool:
-    """Make the signed bytes durable. Only after this has answered True may one of them leave the process."""
+    """Make the signed bytes durable. Only after this has answered True may one of them leave the process.
+
+    False where purchases were frozen, or another process took this one over, since the reservation.
+    """
+    if _frozen(tx) is not None:
+        return False
     return _move(
         tx, payment, State.SIGNED, owner, now,
         "nonce = :nonce, deadline = :deadline, path = :path, body = :body, sealed = :sealed",
@@ -141,7 +146,7 @@ def send(tx: Transaction, payment: Payment, owner: str, now: int) -> Verdict | N
     row = tx.one("SELECT state, owner, deadline FROM payments WHERE id = :id", id=payment.id) or {}
     if row.get("owner") != owner or row.get("state") not in ("signed", "sent", "unknown"):
         return Verdict(Outcome.REFUSE, "taken_over", "another process has taken this payment over")
-    frozen = (tx.one("SELECT frozen FROM ledger") or {})["frozen"]
+    frozen = _frozen(tx)
     if frozen is not None:
         return Verdict(Outcome.REFUSE, "frozen", f"all purchases are frozen ({frozen})")
     if now >= (row["deadline"] - SAFETY) * 1000:
@@ -154,6 +159,10 @@ def send(tx: Transaction, payment: Payment, owner: str, now: int) -> Verdict | N
 
 def claim(tx: Transaction, payment: Payment, transaction_hash: str | None, now: int) -> bool:
     """The seller says that it was paid. Counted at the deadline until the chain tells the block's time."""
+    tx.do(
+        "UPDATE ledger SET generation = coalesce((SELECT generation FROM purchases WHERE id = :id), generation)",
+        id=payment.purchase,
+    )
     return _move(
         tx, payment, State.CLAIMED, None, now,
         "transaction_hash = :hash, ended_at = :now, counted_at = deadline * 1000, owner = ''",
@@ -192,12 +201,38 @@ def release(tx: Transaction, payment: Payment, owner: str, now: int, why: str) -
     return _move(tx, payment, State.RELEASED, owner, now, "ended_at = :now, counted_at = :now, owner = ''", why=why)
 
 
+def close_if_done(tx: Transaction, purchase_id: str) -> None:
+    """Nothing more is to come once the payment is gone, or is paid and the clip or image is there or never will be.
+
+    A job that failed closes nothing while its payment may still be a live authorization.
+    """
+    tx.do(
+        """WITH last AS (SELECT state FROM payments WHERE purchase = :id ORDER BY attempt DESC LIMIT 1),
+                image AS (SELECT 1 FROM uploads WHERE purchase = :id AND url IS NOT NULL),
+                clip AS (SELECT 1 FROM jobs WHERE purchase = :id
+                         AND (video_path IS NOT NULL OR lost = 1 OR status = 'failed'))
+           UPDATE purchases SET closed = 1 WHERE id = :id AND (
+             (SELECT state FROM last) IN ('released', 'expired')
+             OR ((SELECT state FROM last) IN ('claimed', 'settled')
+                 AND (EXISTS (SELECT 1 FROM image) OR EXISTS (SELECT 1 FROM clip))))""",
+        id=purchase_id,
+    )
+
+
+def release_own(tx: Transaction, owner: str, now: int) -> None:
+    """Give back what ``owner`` reserved and neither signed nor gave back; it must not be paying anything right now."""
+    rows = tx.all(f"SELECT * FROM payments WHERE {OPEN_NOW} AND state = 'reserved' AND owner = :owner", owner=owner)
+    for row in rows:
+        release(tx, as_payment(row), owner, now, "it was never signed")
+
+
 def adopt(tx: Transaction, payment: Payment, owner: str, now: int) -> Payment | None:
     """Take over an open payment that nobody alive owns, or None."""
     beat(tx, owner, now)
     bury(tx, now)
     taken = tx.do(
-        """UPDATE payments SET owner = :owner WHERE id = :id AND state = :state AND (owner = :owner OR NOT EXISTS
+        f"""UPDATE payments SET owner = :owner
+           WHERE id = :id AND state = :state AND {OPEN_NOW} AND state <> 'claimed' AND (owner = :owner OR NOT EXISTS
            (SELECT 1 FROM owners WHERE owners.token = payments.owner AND owners.lease_until > :now))""",
         owner=owner,
         id=payment.id,
@@ -225,13 +260,18 @@ def _move(
         return False
     tx.do(f"UPDATE payments SET state = :to, {assignments} WHERE id = :id", to=str(to), id=payment.id,
           **{**values, **({"now": now} if ":now" in assignments else {})})  # fmt: skip
-    if to in (State.RELEASED, State.EXPIRED):
-        tx.do("UPDATE purchases SET closed = 1 WHERE id = :id", id=payment.purchase)
+    close_if_done(tx, payment.purchase)
     facts: dict[str, Any] = {"payment": payment.id, "purchase": payment.purchase, "from": held["state"], "to": str(to)}
     if "hash" in values:
         facts["transaction"] = values["hash"]
     audit.append(tx, "move", now, {**facts, **({"why": why} if why else {})})
     return True
+
+
+def _frozen(tx: Transaction) -> str | None:
+    """Why purchases are frozen, or None."""
+    why: str | None = must(tx.one("SELECT frozen FROM ledger"))["frozen"]
+    return why
 
 
 def _new_purchase(tx: Transaction, intent: Intent, now: int) -> str:

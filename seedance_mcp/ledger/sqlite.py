@@ -52,7 +52,10 @@ class SQLite:
         return await self._run("BEGIN", lambda tx: statement(tx, *args, **kwargs))
 
     async def hold(self, owner: str) -> None:
-        await anyio.to_thread.run_sync(self._locks.hold, owner)
+        try:
+            await anyio.to_thread.run_sync(self._locks.hold, owner)
+        except OSError as error:
+            raise LedgerError(f"the ledger's folder cannot be used: {error.strerror or error}") from None
 
     async def close(self) -> None:
         self._locks.release()

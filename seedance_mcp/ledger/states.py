@@ -131,6 +131,11 @@ class Purchase:
     def delivered(self) -> bool:
         return self.job is not None or (self.upload is not None and self.upload.url is not None)
 
+    @property
+    def may_be_paid_again(self) -> bool:
+        """Nothing was paid, and nothing of an earlier attempt could be taken for what the next one delivers."""
+        return self.payment.state in UNCOUNTED and self.job is None and self.upload is None
+
     def answers(self, now: int) -> bool:
         """Whether a repeated call is answered with this purchase, at ``now`` in milliseconds.
 

@@ -12,18 +12,20 @@ T = TypeVar("T")
 
 OPEN_NOW = "payments.state IN ('reserved', 'signed', 'sent', 'unknown', 'claimed')"
 """SQL: word for word the condition of the index over what is open, which keeps history out of every decision."""
-UNRESOLVED = f"""({OPEN_NOW} AND (payments.state = 'unknown' OR (payments.state IN ('signed', 'sent') AND NOT EXISTS
-    (SELECT 1 FROM owners WHERE owners.token = payments.owner AND owners.lease_until > :now))))"""
-"""SQL: nobody alive is working on the payment, and its signed bytes may still be used. Wants ``:now``."""
+IN_FLIGHT = 30_000
+"""Milliseconds that an answer may take before its payment counts as one with an unknown outcome."""
+UNRESOLVED = f"""({OPEN_NOW} AND (payments.state = 'unknown' OR (payments.state IN ('signed', 'sent') AND
+    (payments.sent_at < :now - {IN_FLIGHT} OR NOT EXISTS
+    (SELECT 1 FROM owners WHERE owners.token = payments.owner AND owners.lease_until > :now)))))"""
+"""SQL: the signed bytes may still be used, and nobody alive is waiting for the answer. Wants ``:now``."""
 _CLOCK_TOLERANCE = 60_000
 
 
 def usage(tx: Transaction, needed: Sequence[tuple[str, str]], origin: str, rail: str, token: str, now: int) -> Usage:
     """What the decision looks at, for the (scope, window) pairs in ``needed``."""
-    ledger = must(tx.one("SELECT clock, frozen FROM ledger"))
+    ledger = must(tx.one("SELECT clock, frozen, generation FROM ledger"))
     pin = tx.one("SELECT pay_to FROM pins WHERE origin = :origin AND rail = :rail AND token = :token",
                  origin=origin, rail=rail, token=token)  # fmt: skip
-    last = tx.one("SELECT generation FROM purchases WHERE generation IS NOT NULL ORDER BY created_at DESC LIMIT 1")
     ahead = ledger["clock"] - now
     return Usage(
         frozen=ledger["frozen"],
@@ -31,7 +33,7 @@ def usage(tx: Transaction, needed: Sequence[tuple[str, str]], origin: str, rail:
         spent={(scope, window): _spent(tx, scope, window, now) for scope, window in needed},
         unresolved={scope: _unresolved(tx, scope, now) for scope in {scope for scope, _ in needed}},
         pinned=pin["pay_to"] if pin else None,
-        generation=last["generation"] if last else None,
+        generation=ledger["generation"],
         outstanding=_outstanding(tx, rail),
     )
 
@@ -91,11 +93,13 @@ def alive(tx: Transaction, owner: str, now: int) -> bool:
     return lease is not None and not tx.is_gone(owner)
 
 
-def paid_before(tx: Transaction, key: bytes) -> int:
-    """How many payments of this purchase key ended paid: the nonce moves on only past those."""
-    return int(must(tx.one(
-        "SELECT count(*) AS n FROM payments JOIN purchases ON purchases.id = payments.purchase "
-        "WHERE purchases.key = :key AND payments.state IN ('claimed', 'settled')", key=key))["n"])  # fmt: skip
+def next_serial(tx: Transaction, key: bytes) -> int:
+    """The number of the next authorization for this purchase key: it moves on only past those that were paid."""
+    row = must(tx.one(
+        """SELECT coalesce(max(payments.serial) + 1, 0) AS n FROM payments
+           JOIN purchases ON purchases.id = payments.purchase
+           WHERE purchases.key = :key AND payments.state IN ('claimed', 'settled')""", key=key))  # fmt: skip
+    return int(row["n"])
 
 
 def _outstanding(tx: Transaction, rail: str) -> int:

@@ -1,49 +1,30 @@
-"""A 402 answer, read into the offers that may be paid (x402 v2 specification, PaymentRequired; HTTP transport)."""
+"""A 402 answer, read into the offers that may be paid.
 
-import re
+Sources: x402 v2 specification, PaymentRequired and its HTTP transport; ``charge`` reads what stands beside it for MPP.
+"""
+
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from eth_utils.address import to_checksum_address
-
 from seedance_mcp.errors import BadChallenge
-from seedance_mcp.payment.tokens import ACCEPTED, Token, address_bytes, token_for
+from seedance_mcp.payment.charge import read_charges
+from seedance_mcp.payment.offer import Declined, Offer, amount, recipient, require, text
+from seedance_mcp.payment.tokens import ACCEPTED, Token, token_for
 from seedance_mcp.payment.wire import MAX_BYTES, clean, decode, origin, parse_json
+
+__all__ = ["HEADER", "MAX_ENTRIES", "Challenge", "Declined", "Offer", "parse_challenge"]
 
 HEADER = "payment-required"
 MAX_ENTRIES = 32
 
-_AMOUNT = re.compile(r"[1-9][0-9]{0,11}")
-
-
-@dataclass(frozen=True, slots=True)
-class Offer:
-    """One way to pay: ``amount`` in micro-USD, ``pay_to`` checksummed, ``raw`` the entry as it was parsed.
-
-    ``max_timeout_seconds`` is what the seller says, at least 1 and without an upper bound.
-    """
-
-    rail: str
-    network: str
-    amount: int
-    token: Token
-    pay_to: str
-    max_timeout_seconds: int
-    raw: Mapping[str, object]
-
-
-@dataclass(frozen=True, slots=True)
-class Declined:
-    """An entry that is never paid. ``network`` and ``scheme`` are the seller's words, cleaned."""
-
-    network: str
-    scheme: str
-    reason: str
-
 
 @dataclass(frozen=True, slots=True)
 class Challenge:
-    """``resource`` and ``extensions`` are as parsed, to be echoed; ``error`` is the seller's word, cleaned."""
+    """All offers, those of x402 first. ``resource``, ``extensions`` and ``error`` are of x402 alone.
+
+    The first two are as parsed, to be echoed; ``error`` is the seller's word, cleaned.
+    """
 
     offers: tuple[Offer, ...]
     declined: tuple[Declined, ...]
@@ -59,15 +40,37 @@ class Challenge:
         raise BadChallenge(f"The seller offers no way to pay that may be used ({'; '.join(reasons) or 'none at all'})")
 
 
-def parse_challenge(headers: Mapping[str, str], body: bytes, url: str) -> Challenge:
-    """The challenge in a 402 answer to a request for ``url``; header names in lower case.
+def parse_challenge(
+    headers: Mapping[str, str],
+    body: bytes,
+    url: str,
+    *,
+    request_body: bytes | None = None,
+    now: int | None = None,
+) -> Challenge:
+    """The challenge in a 402 answer to a request for ``url``; header names in lower case, repeated ones comma-joined.
 
-    An entry that may not be paid is declined with its reason; a challenge of another shape, version or origin raises
-    BadChallenge. A challenge without entries is legal: that is a login.
+    ``request_body`` is what was sent, ``now`` is in epoch seconds (else the machine's clock): an MPP challenge may be
+    bound to the one and ends at a time. An entry that may not be paid is declined with its reason; an x402 challenge of
+    another shape, version or origin raises BadChallenge. One without entries is legal: that is a login.
     """
-    header = headers.get(HEADER)
-    if header is None:
+    judged = read_charges(headers, url, request_body=request_body, now=int(time.time()) if now is None else now)
+    document: Mapping[str, object] = {}
+    if HEADER in headers:
+        document = _document(headers[HEADER])
+        judged = [*map(_judge, _entries(document)), *judged]
+    elif not judged:
         raise BadChallenge(_without_header(body))
+    return Challenge(
+        offers=tuple(entry for entry in judged if isinstance(entry, Offer)),
+        declined=tuple(entry for entry in judged if isinstance(entry, Declined)),
+        resource=_resource(document, url),
+        extensions=_extensions(document),
+        error=clean(document.get("error")) or None,
+    )
+
+
+def _document(header: str) -> Mapping[str, object]:
     try:
         document = decode(header)
     except ValueError as reason:
@@ -77,14 +80,7 @@ def parse_challenge(headers: Mapping[str, str], body: bytes, url: str) -> Challe
     version = document.get("x402Version")
     if type(version) is not int or version != 2:
         raise BadChallenge("The seller's challenge is not of x402 version 2")
-    judged = [_judge(entry) for entry in _entries(document)]
-    return Challenge(
-        offers=tuple(entry for entry in judged if isinstance(entry, Offer)),
-        declined=tuple(entry for entry in judged if isinstance(entry, Declined)),
-        resource=_resource(document, url),
-        extensions=_extensions(document),
-        error=clean(document.get("error")) or None,
-    )
+    return document
 
 
 def _without_header(body: bytes) -> str:
@@ -140,49 +136,34 @@ def _judge(entry: object) -> Offer | Declined:
 
 def _offer(entry: Mapping[str, object]) -> Offer:
     """Raises ValueError with the reason why the entry may not be paid."""
-    _require("maxAmountRequired" not in entry, "it is of x402 version 1")
-    _require(entry.get("scheme") == "exact", "only the scheme exact is paid")
-    network, asset, pay_to = _text(entry, "network"), _text(entry, "asset"), _text(entry, "payTo")
-    _require(any(token.network == network for token in ACCEPTED), "the network is not accepted")
+    require("maxAmountRequired" not in entry, "it is of x402 version 1")
+    require(entry.get("scheme") == "exact", "only the scheme exact is paid")
+    network, asset = text(entry, "network"), text(entry, "asset")
+    require(any(token.network == network for token in ACCEPTED), "the network is not accepted")
     token = token_for(network, asset)
     if token is None:
         raise ValueError("the asset is not the pinned token")
-    _check_recipient(pay_to, token)
     _check_extra(entry.get("extra", {}), token)
     return Offer(
         rail=token.rail,
         network=network,
-        amount=_amount(_text(entry, "amount")),
+        amount=amount(entry),
         token=token,
-        pay_to=to_checksum_address(pay_to),
+        pay_to=recipient(entry, "payTo", token),
         max_timeout_seconds=_timeout(entry.get("maxTimeoutSeconds")),
         raw=entry,
     )
 
 
-def _check_recipient(pay_to: str, token: Token) -> None:
-    try:
-        recipient = address_bytes(pay_to)
-    except ValueError:
-        raise ValueError("payTo is not an address") from None
-    _require(any(recipient), "payTo is the zero address")
-    _require(recipient != address_bytes(token.address), "payTo is the token itself")
-
-
 def _check_extra(extra: object, token: Token) -> None:
     if not isinstance(extra, dict):
         raise ValueError("extra is not an object")
-    _require(extra.get("name", token.name) == token.name, "extra.name is not the token's")
-    _require(extra.get("version", token.version) == token.version, "extra.version is not the token's")
+    require(extra.get("name", token.name) == token.name, "extra.name is not the token's")
+    require(extra.get("version", token.version) == token.version, "extra.version is not the token's")
     method = extra.get("assetTransferMethod", "eip3009")
-    _require(method == "eip3009", "extra.assetTransferMethod is not eip3009")
-    _require(extra.get("paymentFlow", "authorization") == "authorization", "extra.paymentFlow is not authorization")
-    _require("verifyingContract" not in extra, "extra names a verifyingContract")
-
-
-def _amount(text: str) -> int:
-    _require(_AMOUNT.fullmatch(text) is not None, "the amount is not a plain positive number of at most 12 digits")
-    return int(text)
+    require(method == "eip3009", "extra.assetTransferMethod is not eip3009")
+    require(extra.get("paymentFlow", "authorization") == "authorization", "extra.paymentFlow is not authorization")
+    require("verifyingContract" not in extra, "extra names a verifyingContract")
 
 
 def _timeout(value: object) -> int:
@@ -190,15 +171,3 @@ def _timeout(value: object) -> int:
     if type(value) is not int or value < 1:
         raise ValueError("maxTimeoutSeconds is not a positive whole number")
     return value
-
-
-def _text(entry: Mapping[str, object], key: str) -> str:
-    value = entry.get(key)
-    if not isinstance(value, str):
-        raise ValueError(f"{key} is not a string")
-    return value
-
-
-def _require(holds: bool, reason: str) -> None:
-    if not holds:
-        raise ValueError(reason)

@@ -5,12 +5,11 @@ Sources: x402 extension sign-in-with-x; EIP-4361 for the text; EIP-191 for its s
 
 import re
 from collections.abc import Mapping
-from datetime import datetime
 from typing import TYPE_CHECKING
 
 from seedance_mcp.errors import BadLogin
 from seedance_mcp.payment.tokens import BASE_USDC
-from seedance_mcp.payment.wire import MAX_BYTES, decode, encode, origin, parse_json
+from seedance_mcp.payment.wire import MAX_BYTES, TIME, decode, encode, epoch_seconds, origin, parse_json
 
 if TYPE_CHECKING:
     from seedance_mcp.payment.wallet import Wallet
@@ -21,7 +20,6 @@ CHAIN = {"chainId": BASE_USDC.network, "type": "eip191"}
 MAX_RESOURCES = 16
 
 _NONCE = re.compile(r"[A-Za-z0-9]{8,128}")
-_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?(?:Z|[+-][0-9]{2}:[0-9]{2})")
 _WORD = re.compile(r"[\x21-\x7e]{1,2048}")
 _STATEMENT = re.compile(r"[\x20-\x7e]{1,500}")
 _FIELDS = (
@@ -30,9 +28,9 @@ _FIELDS = (
     ("uri", _WORD, True),
     ("version", re.compile("1"), True),
     ("nonce", _NONCE, True),
-    ("issuedAt", _TIME, True),
-    ("expirationTime", _TIME, False),
-    ("notBefore", _TIME, False),
+    ("issuedAt", TIME, True),
+    ("expirationTime", TIME, False),
+    ("notBefore", TIME, False),
     ("requestId", _WORD, False),
 )
 """Name, shape, and whether a challenge must have it. No shape lets a line break through."""
@@ -146,9 +144,7 @@ def _check_place(fields: Mapping[str, str | list[str]], url: str) -> None:
         here, there = origin(url), origin(str(fields["uri"]))
     except ValueError:
         raise BadLogin("The seller's sign-in challenge does not name this site") from None
-    host = f"[{here.host}]" if ":" in here.host else here.host
-    # Frameworks differ in whether the domain has the port.
-    if str(fields["domain"]).lower() not in (host, f"{host}:{here.port}"):
+    if not here.is_named(str(fields["domain"])):
         raise BadLogin("The seller's sign-in challenge is for another domain")
     if there != here:
         raise BadLogin("The seller's sign-in challenge is for a URI of another origin")
@@ -170,8 +166,8 @@ def _check_chain(chains: object) -> None:
 
 def _seconds(time: str) -> int:
     try:
-        return int(datetime.fromisoformat(time).timestamp())
-    except (ValueError, OverflowError):
+        return epoch_seconds(time)
+    except ValueError:
         raise BadLogin("The seller's sign-in challenge has a time that does not exist") from None
 
 

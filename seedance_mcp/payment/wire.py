@@ -1,4 +1,4 @@
-"""What payment and login headers are made of: base64 JSON, origins, and words of the seller.
+"""What payment and login headers are made of: base64 JSON, origins, times, and words of the seller.
 
 Everything here reads hostile bytes: each failure is a ``ValueError`` whose text completes a sentence about the header
 ("is not base64"), and nothing of the input is in it.
@@ -11,21 +11,30 @@ import math
 import re
 import unicodedata
 from collections.abc import Iterable
+from datetime import datetime
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
 MAX_BYTES = 32 * 1024
 MAX_DEPTH = 32
 MAX_DIGITS = 20
+TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?(?:Z|[+-][0-9]{2}:[0-9]{2})")
+"""RFC 3339."""
 
 _PORTS = {"http": 80, "https": 443}
 _URL = re.compile(r"[\x21-\x7e]{1,2048}")
+_URL_SAFE = re.compile(r"[A-Za-z0-9_-]*")
 
 
 class Origin(NamedTuple):
     scheme: str
     host: str
     port: int
+
+    def is_named(self, domain: str) -> bool:
+        """Whether ``domain`` is this host, with or without its port: frameworks differ in that."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return domain.lower() in (host, f"{host}:{self.port}")
 
 
 def origin(url: str) -> Origin:
@@ -53,8 +62,31 @@ def decode(header: str) -> object:
 
 def encode(document: object) -> str:
     """Standard base64 of compact ASCII JSON."""
-    text = json.dumps(document, separators=(",", ":"), allow_nan=False)
-    return base64.b64encode(text.encode("ascii")).decode("ascii")
+    return base64.b64encode(_compact(document)).decode("ascii")
+
+
+def decode_url_safe(text: str) -> object:
+    """The JSON in base64url without padding (RFC 4648, section 5). Raises ValueError."""
+    if len(text) > MAX_BYTES:
+        raise ValueError(f"is larger than {MAX_BYTES // 1024} KB")
+    if not _URL_SAFE.fullmatch(text) or len(text) % 4 == 1:
+        raise ValueError("is not base64url")
+    return parse_json(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+
+
+def encode_url_safe(document: object) -> str:
+    """Base64url, without padding, of compact ASCII JSON."""
+    return base64.urlsafe_b64encode(_compact(document)).decode("ascii").rstrip("=")
+
+
+def epoch_seconds(time: str) -> int:
+    """An RFC 3339 time in whole seconds, its fraction dropped. Raises ValueError."""
+    if not TIME.fullmatch(time):
+        raise ValueError("is not an RFC 3339 time")
+    try:
+        return int(datetime.fromisoformat(time).timestamp())
+    except (ValueError, OverflowError):
+        raise ValueError("is a time that does not exist") from None
 
 
 def parse_json(data: bytes) -> object:
@@ -88,6 +120,10 @@ def clean(text: object, limit: int = 200) -> str:
     shown = "".join(" " if unicodedata.category(char)[0] in "CZ" else char for char in text[: 4 * limit])
     line = " ".join(shown.split())
     return line if len(line) <= limit else f"{line[: limit - 1]}…"
+
+
+def _compact(document: object) -> bytes:
+    return json.dumps(document, separators=(",", ":"), allow_nan=False).encode("ascii")
 
 
 def _unique(pairs: Iterable[tuple[str, object]]) -> dict[str, object]:

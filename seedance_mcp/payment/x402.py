@@ -79,8 +79,8 @@ def sign(
     ``identifier`` is sent where the seller offers the payment-identifier extension. The same arguments give the same
     bytes. Raises ValueError when the offer is not one of the challenge, or an argument cannot be signed.
     """
-    if offer not in challenge.offers:
-        raise ValueError("the offer is not one of this challenge")
+    if offer not in challenge.offers or offer.mpp is not None:
+        raise ValueError("the offer is not one of this challenge, or of another rail")
     extensions, sent_identifier = _answer_extensions(challenge.extensions, identifier)
     digest = authorization_digest(
         offer.token, wallet.address, offer.pay_to, offer.amount, valid_after=0, valid_before=valid_before, nonce=nonce

@@ -73,3 +73,45 @@ def login(*, accepts: Any = (), chains: Any = None, **info: Any) -> dict[str, An
             }
         },
     }
+
+
+USDCE = "0x20C000000000000000000000b9537d11c60E8b50"
+EXPIRES = "2027-01-15T08:05:00.000Z"
+"""Five minutes after NOW."""
+
+
+def charge(*, details: Any = None, **changes: Any) -> dict[str, Any]:
+    """The request of an MPP charge, with changes as in ``entry``; ``details`` are changes to methodDetails."""
+    whole = {
+        "amount": "412500",
+        "currency": USDCE,
+        "recipient": PAY_TO,
+        "methodDetails": {
+            key: value for key, value in ({"chainId": 4217} | (details or {})).items() if value is not ...
+        },
+    } | changes
+    return {key: value for key, value in whole.items() if value is not ...}
+
+
+def url_safe(value: Any) -> str:
+    """Base64url without padding, of JSON or of bytes as they are."""
+    data = value if isinstance(value, bytes) else json.dumps(value).encode()
+    return base64.urlsafe_b64encode(data).decode().rstrip("=")
+
+
+def payment(request: Any = None, **changes: Any) -> str:
+    """One Payment challenge of WWW-Authenticate, with changes to its parameters as in ``entry``.
+
+    ``request`` is encoded, unless it is a string, which is taken as it is.
+    """
+    whole = {
+        "id": "kM9xPqWvT2nJrHsY4aDfEb",
+        "realm": "stablestudio.dev",
+        "method": "tempo",
+        "intent": "charge",
+        "request": request
+        if request is ... or isinstance(request, str)
+        else url_safe(charge() if request is None else request),
+        "expires": EXPIRES,
+    } | changes
+    return "Payment " + ", ".join(f'{name}="{value}"' for name, value in whole.items() if value is not ...)

@@ -7,6 +7,7 @@ CREATE TABLE ledger (
     created_at    INTEGER NOT NULL,
     clock         INTEGER NOT NULL,
     frozen        TEXT,
+    generation    INTEGER,               -- of the seller's API, at the last payment
     policy_seen   INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 
@@ -24,9 +25,8 @@ CREATE TABLE purchases (
     closed        INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 CREATE INDEX purchases_by_key ON purchases (key, created_at);
-CREATE INDEX purchases_by_subject ON purchases (subject) WHERE closed = 0;
+CREATE INDEX purchases_by_subject ON purchases (subject);
 CREATE INDEX purchases_open ON purchases (agent, created_at) WHERE closed = 0;
-CREATE INDEX purchases_by_generation ON purchases (created_at) WHERE generation IS NOT NULL;
 
 CREATE TABLE payments (
     id            INTEGER PRIMARY KEY,

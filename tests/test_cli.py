@@ -1,0 +1,177 @@
+import socket
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mcp import Client
+from mcp.client.stdio import StdioServerParameters
+
+from seedance_mcp import __version__
+from seedance_mcp.guard.usage import Usage
+from seedance_mcp.ledger import views
+from seedance_mcp.ledger.sqlite import SQLite
+from seedance_mcp.ledger.states import DAY, State
+from seedance_mcp.payment.tokens import BASE_USDC
+from seedance_mcp.settings import STUDIO_URL
+from tests.guard.examples import OTHER, PAY_TO
+from tests.ledger.examples import NOW, Desk, intent
+from tests.shell import KEY, Shell
+
+
+@pytest.fixture
+def shell(tmp_path: Path) -> Shell:
+    return Shell(tmp_path)
+
+
+async def usage(shell: Shell) -> Usage:
+    database = await SQLite.open(shell.ledger, "real")
+    try:
+        return await database.read(views.usage, [], STUDIO_URL, BASE_USDC.rail, BASE_USDC.address, NOW)
+    finally:
+        await database.close()
+
+
+def test_help_is_given_whatever_the_settings(shell: Shell) -> None:
+    long, short, of_one = shell.run_each(["--help"], ["-h"], ["wallet", "new", "--help"], STUDIO_URL="not a url")
+    assert (long.code, long.err) == (0, "")
+    assert short == long
+    listed = [line.split()[0] for line in long.out.partition("Commands:\n")[2].splitlines()]
+    assert {"serve", "demo", "wallet", "freeze", "unfreeze", "trust", "spend", "collect"} <= set(listed)
+    assert " wallet new [OPTIONS]" in of_one.out
+
+
+def test_the_version_is_told(shell: Shell) -> None:
+    assert shell.run("--version").out == f"seedance-mcp, version {__version__}\n"
+
+
+def test_wrong_usage_is_exit_code_2(shell: Shell) -> None:
+    wrong = (
+        ["sped"],
+        ["spend", "--by", "colour"],
+        ["serve", "--fault", "slow"],
+        ["trust", PAY_TO[2:]],
+    )
+    for ran in shell.run_each(*wrong):
+        assert (ran.code, ran.out) == (2, "")
+        assert "Usage: " in ran.err
+    assert not shell.data.exists(), "nothing was made, least of all a ledger"
+
+
+def test_wrong_settings_are_exit_code_2_and_one_sentence(shell: Shell) -> None:
+    for ran in shell.run_each([], ["spend"], STUDIO_URL="http://studio.example"):
+        assert (ran.code, ran.out) == (2, "")
+        assert ran.complaint == (
+            "SEEDANCE_STUDIO_URL is plain http to studio.example: only https is allowed, or http to this machine."
+        )
+    assert not shell.data.exists()
+
+
+def test_a_malformed_policy_is_told_in_one_line_and_the_server_goes_on_saving_clips(shell: Shell) -> None:
+    policy = shell.home / "policy.toml"
+    policy.write_text("version = 1\n[caps]\nper_payment = 2.5\n")
+    policy.chmod(0o600)
+    ran = shell.run(POLICY=str(policy))
+    assert (ran.code, ran.out) == (0, "")
+    assert ran.complaint == (
+        f"Nothing is bought until the policy is mended: {policy}: the policy has the number 2.5: "
+        'write amounts and shares as strings, like "2.5"'
+    )
+    ran = shell.run("serve", "--sandbox", POLICY=str(policy), OUTPUT_DIR=str(shell.home))
+    assert ran.code == 0
+    assert "where an agent's files are" in ran.complaint
+
+
+def test_a_ledger_of_another_kind_is_refused_without_its_password(shell: Shell) -> None:
+    ran = shell.run("spend", LEDGER="postgresql://ada:secret@db.example/ledger")
+    assert ran.code == 2
+    assert "postgresql" in ran.complaint
+    assert "secret" not in ran.err
+
+
+def test_a_file_that_is_no_ledger_is_exit_code_1(shell: Shell) -> None:
+    (shell.home / "notes.db").write_bytes(b"not a ledger " * 100)
+    ran = shell.run("spend", LEDGER=f"sqlite:{shell.home / 'notes.db'}")
+    assert (ran.code, ran.out) == (1, "")
+    assert "is not a usable SQLite file" in ran.complaint
+
+
+async def test_freezing_needs_no_question_and_unfreezing_does(shell: Shell) -> None:
+    assert shell.run("freeze", "--why", "a leak").out.startswith("Frozen: ")
+    assert (await usage(shell)).frozen == "a leak"
+    ran = shell.run("unfreeze", typed="")
+    assert (ran.code, ran.out) == (1, "")
+    assert (await usage(shell)).frozen == "a leak"
+    assert shell.run("unfreeze", typed="y\n").out == "Purchases are allowed again.\n"
+    assert (await usage(shell)).frozen is None
+    assert shell.run("unfreeze", typed="y\n").out == "Nothing was frozen.\n"
+
+
+async def test_a_recipient_is_trusted_once_that_is_confirmed(shell: Shell) -> None:
+    ran = shell.run("trust", PAY_TO, typed="n\n")
+    assert (ran.code, ran.out) == (1, "")
+    assert f"Send payments for {STUDIO_URL} to {PAY_TO}?" in ran.err
+    ran = shell.run("trust", PAY_TO, typed="y\n")
+    assert (ran.code, ran.out) == (0, f"Payments go to {PAY_TO}.\n")
+    assert (await usage(shell)).pinned == PAY_TO
+    assert shell.run("trust", OTHER, typed="y\n").out == f"Payments go to {OTHER}, no longer to {PAY_TO}.\n"
+    assert (await usage(shell)).pinned == OTHER
+
+
+async def test_spending_is_shown_as_a_table(shell: Shell) -> None:
+    own = "sqlite:~/own.db"
+    assert shell.run("spend", LEDGER=own).out == "Nothing has been spent.\n"
+    database = await SQLite.open(shell.home / "own.db", "real")
+    desk = Desk(database)
+    await desk.at(State.SETTLED, intent("picture", model="upload", amount=10_000))
+    await desk.at(State.SETTLED, intent("one"))
+    desk.now += DAY
+    await desk.at(State.CLAIMED, intent("two"))
+    await desk.at(State.UNKNOWN, intent("three", fee=1_500))
+    await desk.at(State.EXPIRED, intent("four"))
+    await database.close()
+    assert shell.run("spend", "--by", "model", LEDGER=own).out == (
+        "model     payments  settled  claimed    held    fees   total\n"
+        "------------------------------------------------------------\n"
+        "seedance         3     0.36     0.36  0.3615  0.0015  1.0815\n"
+        "upload           1     0.01     0.00    0.00    0.00    0.01\n"
+        "sum              4     0.37     0.36  0.3615  0.0015  1.0915\n"
+    )
+    assert shell.run("spend", "--since", "2023-11-15", LEDGER=own).out == (
+        "day         payments  settled  claimed    held    fees   total\n"
+        "--------------------------------------------------------------\n"
+        "2023-11-15         2     0.00     0.36  0.3615  0.0015  0.7215\n"
+    )
+
+
+def test_collecting_needs_the_wallet(shell: Shell) -> None:
+    ran = shell.run("collect")
+    assert (ran.code, ran.out) == (1, "")
+    assert ran.complaint.startswith("without its wallet the jobs cannot be asked for. Ask the operator to run")
+
+
+def test_collecting_ends_at_once_when_nothing_waits(shell: Shell) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        url = f"http://127.0.0.1:{closed.getsockname()[1]}"
+    ran = shell.run("collect", PRIVATE_KEY=KEY, STUDIO_URL=url, BASE_RPC_URL=url)
+    assert (ran.code, ran.out, ran.err) == (0, "No job was waiting for its clip.\n", "")
+
+
+def test_the_server_ends_with_its_client_and_says_nothing_on_stdout(shell: Shell) -> None:
+    ran = shell.run(PRIVATE_KEY=KEY)
+    assert (ran.code, ran.out) == (0, "")
+    assert "SEEDANCE_PRIVATE_KEY is set: other programs of this user can read it" in ran.complaint
+
+
+async def test_the_sandbox_never_works_on_a_real_ledger(shell: Shell) -> None:
+    await (await SQLite.open(shell.ledger, "real")).close()
+    server = StdioServerParameters(
+        command=sys.executable,
+        args=["-m", "seedance_mcp", "serve", "--sandbox"],
+        env=shell.environment(LEDGER=f"sqlite:{shell.ledger}", PRIVATE_KEY="not looked at", KEYSTORE="/nowhere"),
+    )
+    arguments: dict[str, Any] = {"model": "seedance", "duration": 5, "resolution": "720p"}
+    async with Client(server) as client:
+        answer = await client.call_tool("estimate_cost", arguments)
+    assert answer.is_error
+    assert "ledger holds real payments and cannot be used for sandbox ones" in str(answer.content[0])

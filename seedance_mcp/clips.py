@@ -163,11 +163,10 @@ class Clips:
 
     async def _again(self, known: Purchase) -> Bought | None:
         """The purchase that a repeated call meets; None when it turns out that nothing was paid and never will be."""
-        before = known.paid
-        purchase = await self._corridor.resume(known)
+        purchase, newly_paid = await self._corridor.resume(known)
         if purchase.payment.state in UNCOUNTED:
             return None
-        return Bought(purchase, True, 0 if before or not purchase.paid else purchase.payment.amount)
+        return Bought(purchase, True, purchase.payment.amount if newly_paid else 0)
 
     async def _buy(self, clip: ClipOrder, pictures: list[Picture]) -> Bought:
         dialect = await self._dialect(clip.model)
@@ -224,7 +223,9 @@ class Clips:
             _require_valid(body, dialect)
             quote = await self._corridor.quote(generate_path(request.model), body)
             schema = schema_from_challenge(quote.challenge.extensions)
-            live = read_dialect(schema) if schema is not None else dialect
+            if schema is None or schema == dialect.schema:
+                break
+            live = read_dialect(schema)
             if live.schema == dialect.schema:
                 break
             self._corridor.studio.learn(request.model, live)
@@ -255,7 +256,7 @@ class Clips:
             return clip.aspect_ratio
         if not pictures:
             return dialect.aspect_ratios[0]
-        first = await self._uploads.fetched(pictures[0])
+        first = pictures[0] if pictures[0].size else await self._uploads.fetched(pictures[0])
         assert first.size is not None
         return nearest_aspect(*first.size, dialect.aspect_ratios)
 

@@ -58,6 +58,14 @@ class Watcher:
 
     async def run(self) -> None:
         """Watch until cancelled. A fault of the seller, the chain or the ledger never ends it."""
+        try:
+            await self._watch()
+        finally:
+            # The next server need not wait until this one's turn is over.
+            with anyio.CancelScope(shield=True), _going_on("the jobs"):
+                await self._database.write(jobs.leave, self._owner)
+
+    async def _watch(self) -> None:
         async with anyio.create_task_group() as group:
             group.start_soon(self._beat)
             group.start_soon(self._sweep)

@@ -170,17 +170,20 @@ class Corridor:
             raise NotFound(f"there is no purchase {purchase_id}")
         return purchase
 
-    async def resume(self, purchase: Purchase) -> Purchase:
-        """Go on with a purchase that was begun before: ask the chain and the seller, then send the same bytes again."""
-        if purchase.payment.state is State.SENT:
-            purchase = await self._wait_for_others(purchase)
+    async def resume(self, purchase: Purchase) -> tuple[Purchase, bool]:
+        """Go on with a purchase that was begun before: ask the chain and the seller, then send the same bytes again.
+
+        Answers the purchase as it stands then, and whether it was found out only now that it is paid.
+        """
+        purchase = await self._wait_for_others(purchase)
+        paid_before = purchase.paid
         if self.wallet is None:
-            return purchase
+            return purchase, False
         if not purchase.paid or not purchase.delivered:
             purchase = await self.recovery.look_up(purchase.id)
-        if purchase.payment.state not in {State.SIGNED, State.SENT, State.UNKNOWN}:
-            return purchase
-        return await self.present(purchase.id)
+        if purchase.payment.state in {State.SIGNED, State.SENT, State.UNKNOWN}:
+            purchase = await self.present(purchase.id)
+        return purchase, purchase.paid and not paid_before
 
     async def _wait_for_others(self, purchase: Purchase) -> Purchase:
         """Another process is paying right now: its outcome, or the purchase as it stands after a while."""
@@ -246,7 +249,8 @@ class Corridor:
                     next="Call again with the same arguments; what is paid is not paid twice.",
                 )
             rule = self._rule(policy, order, offer, balance)
-            intent = self._intent(order, offer, policy, wallet.address)
+            serial = await self._serial(wallet, order, offer) if balance is not None else 0
+            intent = self._intent(order, offer, policy, wallet.address, serial)
             # From the reservation to the record nothing may stop half way: a cancelled call still records its outcome.
             with anyio.CancelScope(shield=True):
                 outcome = await self.database.write(self._reserve, intent, _needed(policy, order), rule)
@@ -258,7 +262,29 @@ class Corridor:
                     self._balance.forget()
                     await self._sign(wallet, purchase, order, quote, validity)
                     await self._present_or_unknown(wallet, purchase.id)
-        return await self.find(purchase.id), begun
+        if begun:
+            return await self.find(purchase.id), True
+        return (await self.resume(purchase))[0], False
+
+    async def _serial(self, wallet: Wallet, order: Order, offer: Offer) -> int:
+        """The number of the next authorization, after the chain was asked what a lost ledger may have paid.
+
+        Raises SeedanceError (``paid_elsewhere``) for a clip that was paid before and that this ledger knows nothing of.
+        """
+        serial = await self.database.read(views.next_serial, order.key)
+        while await self.recovery.was_used(
+            offer.token.address,
+            wallet.address,
+            x402.nonce_for(wallet, token=offer.token, purchase_key=order.key, serial=serial),
+        ):
+            if serial == 0 and order.model != "upload":
+                raise SeedanceError(
+                    "this wallet has paid for this very clip before, and this ledger knows nothing of it",
+                    next="Raise take to buy it once more.",
+                    code="paid_elsewhere",
+                )
+            serial += 1
+        return serial
 
     def _reserve(
         self, tx: Transaction, intent: Intent, needed: Sequence[tuple[str, str]], rule: payments.Rule
@@ -287,12 +313,8 @@ class Corridor:
             purchase = await self.find(purchase_id)
             if not self._is_ours(purchase.payment, wallet):
                 return
-            payment = await self.database.write(payments.adopt, purchase.payment, self._owner, self.now())
+            payment = await self.database.write(self._take_and_send, purchase.payment)
             if payment is None:
-                return
-            verdict = await self.database.write(payments.send, payment, self._owner, self.now())
-            if verdict is not None:
-                await self._park(payment, verdict.reason)
                 return
             answer = await self._post(wallet, payment)
             if await self._record(wallet, purchase, payment, answer):
@@ -302,6 +324,17 @@ class Corridor:
             on_its_way = answer is None or _PENDING in (x402.refusal_reason(answer.headers) or "")
             if on_its_way or last_try or elapsed() > AGAIN_WITHIN:
                 return
+
+    def _take_and_send(self, tx: Transaction, payment: Payment) -> Payment | None:
+        """The payment with permission to put its bytes on the wire now; None where it may not be sent."""
+        taken = payments.adopt(tx, payment, self._owner, self.now())
+        if taken is None:
+            return None
+        verdict = payments.send(tx, taken, self._owner, self.now())
+        if verdict is None:
+            return taken
+        payments.park(tx, taken, self._owner, self.now(), verdict.reason)
+        return None
 
     def _is_ours(self, payment: Payment, wallet: Wallet) -> bool:
         """Whether this process may send the payment's bytes: signed by its wallet, for the seller it speaks to."""
@@ -407,7 +440,7 @@ class Corridor:
         )
         return lambda usage: decide(policy, usage, proposal)
 
-    def _intent(self, order: Order, offer: Offer, policy: Policy, payer: str) -> Intent:
+    def _intent(self, order: Order, offer: Offer, policy: Policy, payer: str, serial: int) -> Intent:
         return Intent(
             key=order.key,
             subject=order.subject,
@@ -426,6 +459,7 @@ class Corridor:
             fee=0,
             policy=policy.digest,
             replaces=order.replaces,
+            serial=serial,
         )
 
     def _check_clock(self, quote: Quote) -> None:
@@ -471,7 +505,10 @@ def unseal_ticket(wallet: Wallet, purchase: Purchase) -> UploadTicket | None:
     """The ticket of a paid upload whose bytes may still have to be put, or None."""
     if purchase.upload is None or purchase.upload.ticket is None:
         return None
-    return UploadTicket(**json.loads(wallet.unseal(purchase.upload.ticket, _context(purchase.payment))))
+    try:
+        return UploadTicket(**json.loads(wallet.unseal(purchase.upload.ticket, _context(purchase.payment))))
+    except ValueError:  # it is another wallet's
+        return None
 
 
 def _seal_ticket(wallet: Wallet, payment: Payment, ticket: UploadTicket) -> bytes:

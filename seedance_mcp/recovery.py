@@ -19,6 +19,7 @@ from seedance_mcp.timing import at_most
 
 CHAIN_SECONDS = 5
 LIST_SECONDS = 6
+NONCE_SECONDS = 3
 MARGIN = 60
 """Seconds beyond the deadline at which a finalised block proves that an unused authorization stays unused."""
 _SKEW = 120_000
@@ -62,6 +63,15 @@ class Recovery:
             await self._find_job(purchase)
             purchase = await self._find(purchase_id)
         return purchase
+
+    async def was_used(self, token: str, payer: str, nonce: bytes) -> bool:
+        """Whether the chain knows the nonce as used. False where no host answers: the seller will refuse it then."""
+        with anyio.move_on_after(NONCE_SECONDS):
+            try:
+                return await self._chain.authorization_used(token, payer, nonce)
+            except ChainError:
+                return False
+        return False
 
     async def sweep(self) -> None:
         """Take up whatever ended processes left, and look every open payment and every lost job up."""

@@ -141,7 +141,7 @@ def estimate_result(estimate: "Estimate", table_date: str) -> EstimateResult:
             "quote_id": estimate.quote.id if estimate.quote else None,
             "expires_at": _time(estimate.quote.expires_at) if estimate.quote else None,
             "offers": [
-                {"rail": o.rail, "network": o.network, "amount_usd": usd(o.amount), "fee_usd": usd(0)}
+                {"rail": o.rail, "network": o.network, "amount_usd": usd(o.amount), "fee_usd": usd(o.fee)}
                 for o in estimate.offers
             ],
             "verdict": verdict,

@@ -150,19 +150,21 @@ class Uploads:
 
     async def _take_up(self, known: Purchase, prepared: PreparedImage) -> Hosted | None:
         """What an earlier purchase of the same bytes still gives; None when a new one is due."""
+        charged = 0
         if not known.delivered:
-            known = await self._corridor.resume(known)
+            known, newly_paid = await self._corridor.resume(known)
+            charged = known.payment.amount if newly_paid else 0
             if known.payment.state in UNCOUNTED:
                 return None
             if not known.paid:
                 raise outcome_unknown(known)
         if known.upload is not None and known.upload.url is not None:
             if await self._fetcher.alive(known.upload.url):
-                return Hosted(known.upload.url, known, 0, reused=True)
+                return Hosted(known.upload.url, known, charged, reused=True)
             return None
         if known.upload is not None and known.upload.ticket is not None:
             try:
-                return await self._finish(known, prepared, charged=0)
+                return await self._finish(known, prepared, charged)
             except SeedanceError as error:
                 if error.code not in {"client_token_expired", "ticket_expired", "upload_lost"}:
                     raise

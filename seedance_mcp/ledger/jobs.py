@@ -106,6 +106,11 @@ def watch(tx: Transaction, watcher: str, now: int) -> list[ClipJob]:
     return [as_job(row) for row in rows]
 
 
+def leave(tx: Transaction, watcher: str) -> None:
+    """``watcher`` looks at no job any more."""
+    tx.do("UPDATE jobs SET watcher = NULL WHERE watcher = :watcher", watcher=watcher)
+
+
 def unfinished(tx: Transaction) -> int:
     """How many jobs still wait for their clip."""
     row = tx.one("SELECT count(*) AS n FROM jobs WHERE video_path IS NULL AND lost = 0 AND status <> 'failed'")

@@ -88,7 +88,7 @@ def reserve(
                    :payer, :pay_to, :amount, :fee, :policy, :now, :never)""",
         purchase=purchase_id,
         attempt=reusable.payment.attempt + 1 if reusable else 1,
-        serial=next_serial(tx, intent.key),
+        serial=max(next_serial(tx, intent.key), intent.serial),
         owner=owner,
         agent=intent.agent,
         model=intent.model,
@@ -159,15 +159,17 @@ def send(tx: Transaction, payment: Payment, owner: str, now: int) -> Verdict | N
 
 def claim(tx: Transaction, payment: Payment, transaction_hash: str | None, now: int) -> bool:
     """The seller says that it was paid. Counted at the deadline until the chain tells the block's time."""
-    tx.do(
-        "UPDATE ledger SET generation = coalesce((SELECT generation FROM purchases WHERE id = :id), generation)",
-        id=payment.purchase,
-    )
-    return _move(
+    moved = _move(
         tx, payment, State.CLAIMED, None, now,
         "transaction_hash = :hash, ended_at = :now, counted_at = deadline * 1000, owner = ''",
         hash=transaction_hash,
     )  # fmt: skip
+    if moved:
+        tx.do(
+            "UPDATE ledger SET generation = coalesce((SELECT generation FROM purchases WHERE id = :id), generation)",
+            id=payment.purchase,
+        )
+    return moved
 
 
 def park(tx: Transaction, payment: Payment, owner: str, now: int, why: str) -> bool:

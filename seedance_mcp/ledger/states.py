@@ -170,5 +170,7 @@ class Intent:
     amount: int
     fee: int
     policy: str
+    serial: int = 0
+    """The least number of the authorization: the ones before it are used on the chain, whoever signed them."""
     replaces: str | None = None
     """A paid purchase with this key that can deliver nothing more (an upload), as the caller has checked."""

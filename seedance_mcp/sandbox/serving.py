@@ -35,6 +35,8 @@ async def serve(app: "ASGIApp | Sandbox", port: int = 0) -> AsyncIterator[str]:
     Leaving it cuts requests that are still unanswered after a second, and clips that are still being rendered.
     """
     listener = socket.create_server(("127.0.0.1", port))
+    # Small answers must not wait for the acknowledgement of the one before.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     config = uvicorn.Config(
         app.app if isinstance(app, Sandbox) else app,
         http=DroppableProtocol,

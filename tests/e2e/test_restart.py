@@ -1,0 +1,91 @@
+"""Processes die, and several share one ledger."""
+
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+from anyio.to_thread import run_sync
+
+from seedance_mcp.money import parse_usd
+from tests.e2e.home import Agent, Home
+from tests.e2e.raw import RawServer
+from tests.e2e.shop import Shop
+
+UPLOAD, CLIP = 10_000, 412_500
+
+
+async def test_a_clip_bought_before_a_crash_is_saved_by_the_next_server_and_by_collect(
+    shop: Shop, tmp_path: Path
+) -> None:
+    served, collected = (shop.home(tmp_path / name) for name in ("served", "collected"))
+    picture = shop.picture()
+    shop.rendering.clear()
+    jobs = [buy_and_die(home, picture) for home in (served, collected)]
+    shop.rendering.set()
+
+    async with served.server(), anyio.create_task_group() as group:
+        group.start_soon(appears, served)
+        told = await run_sync(collected.run, "collect")
+
+    assert told == "1 job done.\n"
+    for home, job in zip((served, collected), jobs, strict=True):
+        (clip,) = home.clips.iterdir()
+        async with home.server() as agent:
+            assert await agent.clip(job) == clip
+        assert [payment["amount"] for payment in home.payments()] == [CLIP]
+    assert shop.taken == 2 * CLIP
+
+
+def buy_and_die(home: Home, picture: str) -> str:
+    """The job of a clip whose server is killed as soon as it has answered."""
+    with RawServer(home) as server:
+        bought = server.call("generate_video", prompt=f"waves for {home.folder.name}", image=picture)
+        server.kill()
+    job_id: str = bought["structuredContent"]["job_id"]
+    return job_id
+
+
+async def appears(home: Home) -> None:
+    """Wait for a clip without asking any server: nothing but the folder tells."""
+    while not list(home.clips.glob("*.mp4")):  # noqa: ASYNC110 - a folder has no event to wait for
+        await anyio.sleep(0.1)
+
+
+@pytest.mark.parametrize(("local", "prices"), [(False, [CLIP]), (True, [UPLOAD, CLIP])])
+async def test_identical_calls_of_two_servers_are_paid_once_between_them(
+    shop: Shop, home: Home, local: bool, prices: list[int]
+) -> None:
+    answers: list[dict[str, Any]] = []
+    image = home.picture().name if local else shop.picture()
+
+    async def buy(agent: Agent) -> None:
+        answers.append(await agent.ok("generate_video", prompt="waves", image=image))
+
+    async with home.server() as one, home.server() as other, anyio.create_task_group() as group:
+        group.start_soon(buy, one)
+        group.start_soon(buy, other)
+
+    assert [payment["amount"] for payment in home.payments()] == prices
+    assert len(shop.credentials) == len(prices)
+    assert shop.taken == sum(prices)
+    assert sum(parse_usd(answer["charged_usd"]) for answer in answers) == sum(prices)
+    assert [answer["duplicate"] for answer in answers].count(True) == 1
+    assert len({answer["job_id"] for answer in answers}) == 1
+
+
+async def test_agents_on_one_ledger_do_not_see_each_others_jobs(shop: Shop, home: Home) -> None:
+    shop.rendering.clear()
+    request = {"prompt": "waves", "image": shop.picture()}
+    async with home.having(AGENT="ann").server() as ann, home.having(AGENT="bob").server() as bob:
+        hers = await ann.ok("generate_video", **request)
+        for ids in ({"job_id": hers["job_id"]}, {"purchase_id": hers["purchase_id"]}):
+            assert (await bob.fails("check_job", **ids)).code == "not_found"
+        assert (await bob.ok("check_job"))["jobs"] == []
+        (seen,) = (await ann.ok("check_job"))["jobs"]
+        his = await bob.ok("generate_video", **request)
+
+    assert seen["job_id"] == hers["job_id"]
+    assert not his["duplicate"]
+    assert [payment["agent"] for payment in home.payments()] == ["ann", "bob"]
+    assert home.run("spend", "--by", "agent").splitlines()[-1].split()[-1] == "0.825"

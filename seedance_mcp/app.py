@@ -2,7 +2,6 @@
 
 import os
 import secrets
-import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -22,15 +21,16 @@ from seedance_mcp.errors import InvalidSettings
 from seedance_mcp.fetching import Fetcher
 from seedance_mcp.jobs import Watcher
 from seedance_mcp.ledger.database import Database
-from seedance_mcp.ledger.sqlite import SQLite
 from seedance_mcp.login import WalletLogin
+from seedance_mcp.opening import open_ledger
 from seedance_mcp.payment.tokens import BASE_USDC
 from seedance_mcp.payment.wallet import Wallet
 from seedance_mcp.policy_file import PolicyFile
 from seedance_mcp.purchase import Corridor
 from seedance_mcp.recovery import Recovery
-from seedance_mcp.settings import LOOPBACK, Settings, expanded
+from seedance_mcp.settings import LOOPBACK, Settings
 from seedance_mcp.studio.client import Studio
+from seedance_mcp.timing import now
 from seedance_mcp.uploads import Uploads
 
 ANSWER_SECONDS = 20
@@ -138,21 +138,6 @@ async def open_sandbox(settings: Settings, *, generation: int, faults: Sequence[
             open_app(settings.at(origin, ledger), wallet=wallet, sandbox=True) as app,
         ):
             yield app
-
-
-def now() -> int:
-    """Epoch milliseconds."""
-    return time.time_ns() // 1_000_000
-
-
-async def open_ledger(settings: Settings, kind: str | None) -> Database:
-    """The ledger that the settings name, of any kind if ``kind`` is None. Raises InvalidSettings, LedgerError."""
-    scheme, _, place = settings.ledger.partition(":")
-    if scheme != "sqlite" or not place:
-        raise InvalidSettings(
-            f"SEEDANCE_LEDGER is of the kind {scheme[:20]!r}, and this version knows sqlite:PATH only"
-        )
-    return await SQLite.open(expanded(place, "SEEDANCE_LEDGER"), kind)
 
 
 def load_wallet(settings: Settings) -> Wallet | None:

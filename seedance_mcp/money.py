@@ -13,6 +13,7 @@ USD = 1_000_000
 PARTS = 1_000_000
 """Shares (``over_quote``, ``over_table``) are whole parts per million."""
 
+_DIGITS = 20
 _DECIMAL = re.compile(r"(0|[1-9][0-9]{0,8})(?:\.([0-9]{1,6}))?", re.ASCII)
 
 
@@ -39,11 +40,16 @@ def parse_share(text: str) -> int:
 
 
 def from_number(value: Decimal | str | int) -> int:
-    """Micro-dollars of what a client sent for a price: a string, or a JSON number (as ``Decimal``)."""
+    """Micro-dollars of what a client sent for a price: a string, or a JSON number (as ``Decimal``).
+
+    Raises ValueError, also for numbers that would only fit after rounding.
+    """
     if isinstance(value, Decimal):
-        if not value.is_finite():
-            raise ValueError(f"{value} is not an amount in dollars")
-        value = format(value.normalize(), "f")
+        if not value.is_finite() or abs(value.adjusted()) > _DIGITS:
+            raise ValueError("that is not an amount in dollars: write one with at most 6 decimals, like 0.36")
+        value = format(value, "f")
+        if "." in value:
+            value = value.rstrip("0").rstrip(".")
     return parse_usd(str(value))
 
 

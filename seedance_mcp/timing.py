@@ -1,5 +1,6 @@
-"""How long a call may still take: clients cut it off at about a minute."""
+"""The wall clock, and how long a call may still take: clients cut it off at about a minute."""
 
+import time
 from contextvars import ContextVar
 
 import anyio
@@ -23,3 +24,8 @@ def elapsed() -> float:
 def at_most(seconds: float) -> float:
     """``seconds``, or what is left of the call if that is less; at least one."""
     return max(min(seconds, CALL_SECONDS - elapsed()), 1)
+
+
+def now() -> int:
+    """Epoch milliseconds."""
+    return time.time_ns() // 1_000_000

@@ -144,6 +144,18 @@ async def test_spending_is_shown_as_a_table(shell: Shell) -> None:
     )
 
 
+async def test_the_audit_chain_is_verified_and_a_change_is_noticed(shell: Shell) -> None:
+    database = await SQLite.open(shell.ledger, "real")
+    payment = await Desk(database).at(State.SETTLED)
+    assert shell.run("audit", "verify").out == "4 rows, all intact.\n"
+    await database.write(lambda tx: tx.do("UPDATE payments SET amount = 1 WHERE id = :id", id=payment.id))
+    await database.write(lambda tx: tx.do("UPDATE totals SET amount = 2"))
+    await database.close()
+    ran = shell.run("audit", "verify")
+    assert (ran.code, ran.out) == (1, "")
+    assert "the total of wallet is stored as (2, 1) and sums up to (1, 1)" in ran.complaint
+
+
 def test_collecting_needs_the_wallet(shell: Shell) -> None:
     ran = shell.run("collect")
     assert (ran.code, ran.out) == (1, "")

@@ -8,6 +8,8 @@ from seedance_mcp.guard.budget import Budget, Line
 from seedance_mcp.guard.usage import Outcome, Verdict
 from seedance_mcp.ledger.operator import Quote
 from seedance_mcp.ledger.states import OPEN, PAID, ClipJob, Payment, Purchase, State, Upload
+from seedance_mcp.payment.offer import Offer
+from seedance_mcp.payment.tokens import BASE_USDC
 from seedance_mcp.results import (
     Status,
     budget_result,
@@ -176,13 +178,21 @@ def test_an_upload_is_told_whole() -> None:
     [(Outcome.ALLOW, "allowed"), (Outcome.ASK, "needs_approval"), (Outcome.REFUSE, "refused")],
 )
 def test_an_estimate_carries_the_verdict_and_its_reason(outcome: Outcome, verdict: str) -> None:
+    told = estimate_result(Estimate(1, False, None, (), Verdict(outcome, "code", "because"), BUDGET), "2025-11-01")
+    assert (told.verdict, told.reason) == (verdict, "because")
+
+
+def test_an_estimate_from_a_quote_tells_its_offers() -> None:
     quote = Quote("q_1", "ada", {}, 412_500, NOON)
+    offer = Offer("x402", BASE_USDC.network, 412_500, BASE_USDC, "0xrecipient", 300, {}, fee=500)
     told = estimate_result(
-        Estimate(412_500, True, quote, (), Verdict(outcome, "code", "because"), BUDGET), "2025-11-01"
+        Estimate(412_500, True, quote, (offer,), Verdict(Outcome.ALLOW, "", ""), BUDGET), "2025-11-01"
     )
     assert (told.price_usd, told.source, told.table_date) == ("0.4125", "live_quote", "2025-11-01")
     assert (told.quote_id, told.expires_at) == ("q_1", "2023-11-15T12:00:00Z")
-    assert (told.verdict, told.reason) == (verdict, "because")
+    assert [one.model_dump() for one in told.offers] == [
+        {"rail": "x402", "network": "eip155:8453", "amount_usd": "0.4125", "fee_usd": "0.0005"}
+    ]
 
 
 def test_an_estimate_from_the_table_has_no_quote() -> None:

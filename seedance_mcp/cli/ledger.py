@@ -6,18 +6,21 @@ from typing import TYPE_CHECKING, TypeVar
 import anyio
 import click
 
-from seedance_mcp.app import App, now, open_app, open_ledger
 from seedance_mcp.errors import SeedanceError
 from seedance_mcp.ledger import audit as chain
 from seedance_mcp.ledger import check, operator, views
 from seedance_mcp.ledger.database import Database
 from seedance_mcp.money import dollars
+from seedance_mcp.opening import open_ledger
 from seedance_mcp.payment.tokens import BASE_USDC, address_bytes
 from seedance_mcp.report.spend import spend_table
 from seedance_mcp.settings import Settings
+from seedance_mcp.timing import now
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+
+    from seedance_mcp.app import App
 
 T = TypeVar("T")
 
@@ -100,6 +103,8 @@ def verify() -> None:
 
 
 async def _reconcile() -> list[str]:
+    from seedance_mcp.app import open_app  # noqa: PLC0415 - the other commands need no wallet
+
     async with open_app(Settings.from_env()) as app:
         before = await app.database.read(views.open_payments)
         await app.recovery.sweep()
@@ -107,7 +112,7 @@ async def _reconcile() -> list[str]:
     return lines or ["No payment is open."]
 
 
-async def _told(app: App, purchase_id: str, before: str) -> str:
+async def _told(app: "App", purchase_id: str, before: str) -> str:
     purchase = await app.corridor.find(purchase_id)
     payment = purchase.payment
     state = f"is {payment.state}" if payment.state == before else f"was {before} and is {payment.state}"

@@ -7,7 +7,7 @@ from typing import Any
 from seedance_mcp.guard.usage import Outcome, Usage, Verdict
 from seedance_mcp.ledger import audit
 from seedance_mcp.ledger.database import Transaction
-from seedance_mcp.ledger.states import MOVES, NEVER, SAFETY, Intent, Payment, Purchase, State
+from seedance_mcp.ledger.states import MOVES, NEVER, PAID, SAFETY, Intent, Payment, Purchase, State
 from seedance_mcp.ledger.views import (
     OPEN_NOW,
     UNRESOLVED,
@@ -159,17 +159,11 @@ def send(tx: Transaction, payment: Payment, owner: str, now: int) -> Verdict | N
 
 def claim(tx: Transaction, payment: Payment, transaction_hash: str | None, now: int) -> bool:
     """The seller says that it was paid. Counted at the deadline until the chain tells the block's time."""
-    moved = _move(
+    return _move(
         tx, payment, State.CLAIMED, None, now,
         "transaction_hash = :hash, ended_at = :now, counted_at = deadline * 1000, owner = ''",
         hash=transaction_hash,
     )  # fmt: skip
-    if moved:
-        tx.do(
-            "UPDATE ledger SET generation = coalesce((SELECT generation FROM purchases WHERE id = :id), generation)",
-            id=payment.purchase,
-        )
-    return moved
 
 
 def park(tx: Transaction, payment: Payment, owner: str, now: int, why: str) -> bool:
@@ -263,6 +257,11 @@ def _move(
     tx.do(f"UPDATE payments SET state = :to, {assignments} WHERE id = :id", to=str(to), id=payment.id,
           **{**values, **({"now": now} if ":now" in assignments else {})})  # fmt: skip
     close_if_done(tx, payment.purchase)
+    if to in PAID:
+        tx.do(
+            "UPDATE ledger SET generation = coalesce((SELECT generation FROM purchases WHERE id = :id), generation)",
+            id=payment.purchase,
+        )
     facts: dict[str, Any] = {"payment": payment.id, "purchase": payment.purchase, "from": held["state"], "to": str(to)}
     if "hash" in values:
         facts["transaction"] = values["hash"]

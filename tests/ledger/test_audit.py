@@ -76,6 +76,7 @@ async def test_the_chain_is_append_only(desk: Desk, statement: str) -> None:
         ("UPDATE audit SET hash = zeroblob(32) WHERE seq = 1", 1),
         ("DELETE FROM audit WHERE seq = 2", 3),
         ("DELETE FROM audit WHERE seq = 1", 2),
+        ("UPDATE audit SET seq = 7 WHERE seq = 3", 7),
         ("DELETE FROM audit WHERE seq = 2; UPDATE audit SET seq = 2 WHERE seq = 3", 2),
         ("UPDATE audit SET seq = -seq WHERE seq < 3; UPDATE audit SET seq = 3 + seq WHERE seq < 0", 1),
     ],

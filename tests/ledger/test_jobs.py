@@ -116,6 +116,15 @@ async def test_one_watcher_has_a_job_to_itself_for_a_while(desk: Desk) -> None:
     assert await watched("first") == []
 
 
+async def test_a_watcher_that_leaves_makes_room_at_once(desk: Desk) -> None:
+    await bought(desk)
+    await desk.database.write(jobs.watch, "first", desk.now)
+    await desk.database.write(jobs.leave, "second")
+    assert await desk.database.write(jobs.watch, "second", desk.now) == []
+    await desk.database.write(jobs.leave, "first")
+    assert [job.id for job in await desk.database.write(jobs.watch, "second", desk.now)] == ["job-1"]
+
+
 async def test_only_unfinished_jobs_are_watched_and_the_oldest_first(desk: Desk) -> None:
     for number, job_id in enumerate(["young", "old", "saved", "failed", "lost"]):
         desk.now += -number

@@ -123,11 +123,13 @@ async def test_what_may_still_leave_the_wallet_is_outstanding(desk: Desk) -> Non
 
 
 async def test_the_generation_of_the_last_payment_is_known(desk: Desk) -> None:
-    await desk.at(State.CLAIMED, intent("old", generation=1))
+    old = await desk.at(State.CLAIMED, intent("old", generation=1))
     await desk.at(State.CLAIMED, intent("new", generation=2))
     await desk.at(State.CLAIMED, intent("picture", generation=None))
     await desk.at(State.RELEASED, intent("never paid", generation=3))
     assert (await desk.usage()).generation == 2
+    assert not await desk.move(old, State.CLAIMED)
+    assert (await desk.usage()).generation == 2, "what is told twice changes nothing"
     await desk.database.write(operator.accept_generation, 3, desk.now)
     assert (await desk.usage()).generation == 3
 

@@ -70,7 +70,7 @@ class MppxSeller(X402Seller):
             answer = await _ask(self._paid_for, scope, body)
         else:
             answer = Response(verdict["body"], verdict["status"])
-            if self.offers_x402:
+            if True:
                 challenge = await _ask(self._app, scope, body)
                 answer.headers["payment-required"] = challenge.headers["payment-required"]
         answer.headers.update(verdict["headers"])

@@ -1,23 +1,29 @@
 """The server, the demo on the embedded studio, and the collector of clips."""
 
 import logging
+import socket
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import anyio
 import click
 
 from seedance_mcp.errors import InvalidPolicy, NoWallet
-from seedance_mcp.settings import Settings
+from seedance_mcp.settings import LOOPBACK, Settings
+
+if TYPE_CHECKING:
+    from mcp.server import MCPServer
 
 FAULTS = ("answer-lost", "402-after-settlement", "500-after-settlement", "slow", "failed-job")
 
 
 @click.command()
+@click.option("--http", "address", metavar="HOST:PORT", help="Serve streamable HTTP on a loopback address instead.")
 @click.option("--sandbox", is_flag=True, help="Sell from an embedded studio: no wallet, no network, no money.")
 @click.option("--generation", type=click.Choice(["1", "2"]), default="1", help="The API generation of the sandbox.")
 @click.option("--fault", "faults", multiple=True, type=click.Choice(FAULTS), help="Make the sandbox misbehave.")
-def serve(sandbox: bool, generation: str, faults: tuple[str, ...]) -> None:
+def serve(address: str | None, sandbox: bool, generation: str, faults: tuple[str, ...]) -> None:
     """Run the MCP server on stdio (the default command)."""
     from seedance_mcp.policy_file import read_policy  # noqa: PLC0415
     from seedance_mcp.runtime import Runtime, opener  # noqa: PLC0415
@@ -25,6 +31,7 @@ def serve(sandbox: bool, generation: str, faults: tuple[str, ...]) -> None:
 
     if faults and not sandbox:
         raise click.UsageError("--fault needs --sandbox")
+    listener = None if address is None else _listen(address)
     settings = Settings.for_sandbox() if sandbox else Settings.from_env()
     try:
         read_policy(settings.policy, (*settings.image_roots, settings.output_dir))
@@ -39,7 +46,35 @@ def serve(sandbox: bool, generation: str, faults: tuple[str, ...]) -> None:
         load = opener("seedance_mcp.app:open_sandbox", settings, generation=int(generation), faults=faults)
     else:
         load = opener("seedance_mcp.app:open_app", settings)
-    build_server(Runtime(load)).run("stdio")
+    server = build_server(Runtime(load))
+    if listener is None:
+        server.run("stdio")
+    else:
+        _serve_http(server, listener)
+
+
+def _listen(address: str) -> socket.socket:
+    host, _, port = address.rpartition(":")
+    host = host.strip("[]")
+    if not host or not port.isdecimal():
+        raise click.UsageError(f"--http {address!r} is not HOST:PORT")
+    if host not in LOOPBACK:
+        raise click.UsageError(
+            f"--http {host} would let other machines spend: without tokens only a loopback address is served"
+        )
+    try:
+        return socket.create_server((host, int(port)), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except (OSError, OverflowError) as error:
+        raise click.UsageError(f"--http {address} cannot be listened on: {error}") from None
+
+
+def _serve_http(server: "MCPServer[None]", listener: socket.socket) -> None:
+    import uvicorn  # noqa: PLC0415 - stdio needs none
+
+    host, port = listener.getsockname()[:2]
+    click.echo(f"MCP at http://{f'[{host}]' if ':' in host else host}:{port}/mcp", err=True)
+    app = server.streamable_http_app(host=host)
+    uvicorn.Server(uvicorn.Config(app, log_config=None)).run(sockets=[listener])
 
 
 @click.command()

@@ -13,8 +13,9 @@ from seedance_mcp.guard.usage import Outcome, Verdict
 from seedance_mcp.ledger import jobs, operator, views
 from seedance_mcp.ledger.states import OPEN, UNCOUNTED, Purchase
 from seedance_mcp.money import dollars
+from seedance_mcp.orders import Order, Quote, refusal
 from seedance_mcp.payment.challenge import Offer
-from seedance_mcp.purchase import Corridor, Order, Quote, refusal
+from seedance_mcp.purchase import Corridor
 from seedance_mcp.studio import prices
 from seedance_mcp.studio.client import generate_path
 from seedance_mcp.studio.dialects import (

@@ -1,16 +1,15 @@
 """The corridor: the only way money leaves. Quote, decide and reserve, sign, send, record."""
 
-import hashlib
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
 import anyio
 import httpx
 
+from seedance_mcp.deliveries import context, delivery, seal_ticket
 from seedance_mcp.errors import (
     BadChallenge,
     LedgerBusy,
@@ -23,29 +22,24 @@ from seedance_mcp.errors import (
     StudioRejected,
     StudioUnavailable,
 )
-from seedance_mcp.guard.decision import decide, scopes
 from seedance_mcp.guard.policy import LONGEST_VALIDITY, Policy
-from seedance_mcp.guard.usage import Outcome, Proposal, Usage, Verdict
+from seedance_mcp.guard.usage import Usage, Verdict
 from seedance_mcp.ledger import jobs, payments, views
-from seedance_mcp.ledger.audit import canonical
 from seedance_mcp.ledger.database import Database, Transaction
 from seedance_mcp.ledger.states import Intent, Payment, Purchase, State
-from seedance_mcp.money import dollars
+from seedance_mcp.orders import Order, Quote, refusal
 from seedance_mcp.payment import x402
-from seedance_mcp.payment.challenge import Challenge, Offer, parse_challenge
+from seedance_mcp.payment.challenge import Offer, parse_challenge
 from seedance_mcp.payment.tokens import BASE_USDC
 from seedance_mcp.payment.wallet import Wallet
 from seedance_mcp.recovery import Recovery
 from seedance_mcp.studio.client import Studio
-from seedance_mcp.studio.models import Answer, UploadTicket, accepted_job_id, parse_ticket, seller_words
+from seedance_mcp.studio.models import Answer, seller_words
 from seedance_mcp.timing import at_most, elapsed
 
 if TYPE_CHECKING:
     from seedance_mcp.balance import Balance
 
-SHIPPED_PAY_TO = "0x07F067959297767c887dbfA3C72379c66E82a045"
-"""Where StableStudio's challenges were seen to send money when this version was released."""
-RAILS = ("x402",)
 CLOCK_TOLERANCE = 60
 QUOTE_SECONDS = 10
 SIGN_WITHIN = 22
@@ -58,57 +52,6 @@ OTHERS_PAUSE = 0.2
 SHORTEST_VALIDITY = 30
 _USED = "nonce_already_used"
 _PENDING = "settlement_pending"
-
-
-@dataclass(frozen=True, slots=True)
-class Quote:
-    """A 402 that was read: the free and exact price of one body, and the very object that would be signed."""
-
-    path: str
-    body: bytes
-    challenge: Challenge
-    date: int | None
-
-    @property
-    def offer(self) -> Offer:
-        """The cheapest that may be paid: a seller cannot make the dear one count by naming it first."""
-        offers = [offer for offer in self.challenge.require_offer() if offer.rail in RAILS]
-        if not offers:
-            raise BadChallenge("the seller offers only rails that this version does not pay over")
-        return min(offers, key=lambda offer: offer.amount)
-
-    @property
-    def price(self) -> int:
-        return self.offer.amount
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Order:
-    """One thing to buy. ``request`` is canonical and without the take; amounts are micro-USD."""
-
-    agent: str
-    model: str
-    request: Mapping[str, object]
-    take: int = 1
-    generation: int | None = None
-    table: int | None
-    limit: int | None = None
-    already: int = 0
-    planned: int = 0
-    planned_payments: int = 0
-    quoted: int | None = None
-    replaces: str | None = None
-
-    @property
-    def subject(self) -> bytes:
-        return _digest([self.agent, self.model, self.request])
-
-    @property
-    def key(self) -> bytes:
-        return _digest([self.agent, self.model, self.request, self.take])
-
-    def replacing(self, purchase_id: str | None) -> "Order":
-        return replace(self, replaces=purchase_id)
 
 
 class Corridor:
@@ -199,7 +142,7 @@ class Corridor:
         """The policy in force, and what counts under it for such an order."""
         policy, token = await self.policy(), BASE_USDC
         usage = await self.database.read(
-            views.usage, _needed(policy, order), self.studio.origin, token.rail, token.address, self.now()
+            views.usage, order.needed(policy), self.studio.origin, token.rail, token.address, self.now()
         )
         return policy, usage
 
@@ -226,7 +169,7 @@ class Corridor:
     async def preview(self, order: Order, quote: Quote) -> tuple[Verdict, Usage, Policy]:
         """What ``buy`` would decide right now. Changes nothing."""
         policy, usage = await self.usage(order)
-        rule = self._rule(policy, order, quote.offer, await self._balance.read())
+        rule = order.rule(policy, quote.offer, await self._balance.read())
         return rule(usage), usage, policy
 
     async def buy(self, order: Order, quote: Quote) -> tuple[Purchase, bool]:
@@ -236,7 +179,6 @@ class Corridor:
         may have been faster. Raises Refused when the guard says no (nothing is signed).
         """
         wallet, policy, offer = self.require_wallet(), await self.policy(), quote.offer
-        self._check_clock(quote)
         validity = min(offer.max_timeout_seconds, policy.valid_for, LONGEST_VALIDITY)
         if validity < SHORTEST_VALIDITY:
             raise BadChallenge(f"the seller gives {offer.max_timeout_seconds} s to pay, which is too short to be safe")
@@ -248,12 +190,14 @@ class Corridor:
                     "the clip was not bought: it took so long to get there that the client would not see the answer",
                     next="Call again with the same arguments; what is paid is not paid twice.",
                 )
-            rule = self._rule(policy, order, offer, balance)
+            rule = order.rule(policy, offer, balance)
             serial = await self._serial(wallet, order, offer) if balance is not None else 0
-            intent = self._intent(order, offer, policy, wallet.address, serial)
+            intent = order.intent(
+                offer, origin=self.studio.origin, payer=wallet.address, policy=policy.digest, serial=serial
+            )
             # From the reservation to the record nothing may stop half way: a cancelled call still records its outcome.
             with anyio.CancelScope(shield=True):
-                outcome = await self.database.write(self._reserve, intent, _needed(policy, order), rule)
+                outcome = await self.database.write(self._reserve, quote, intent, order.needed(policy), rule)
                 if isinstance(outcome, Verdict):
                     raise refusal(outcome)
                 purchase = outcome
@@ -287,9 +231,9 @@ class Corridor:
         return serial
 
     def _reserve(
-        self, tx: Transaction, intent: Intent, needed: Sequence[tuple[str, str]], rule: payments.Rule
+        self, tx: Transaction, quote: Quote, intent: Intent, needed: Sequence[tuple[str, str]], rule: payments.Rule
     ) -> Purchase | Verdict:
-        now = self.now()
+        now = self._checked_clock(quote)
         payments.release_own(tx, self._owner, now)
         return payments.reserve(tx, intent, needed, rule, self._owner, now)
 
@@ -343,13 +287,14 @@ class Corridor:
 
     async def _sign(self, wallet: Wallet, purchase: Purchase, order: Order, quote: Quote, validity: int) -> None:
         payment, offer = purchase.payment, quote.offer
-        deadline = self.now() // 1000 + validity
+        # The clock as it was checked: one that is set meanwhile makes no signature last longer.
+        deadline = payment.reserved_at // 1000 + validity
         try:
             nonce = x402.nonce_for(wallet, token=offer.token, purchase_key=order.key, serial=payment.serial)
             credential = x402.sign(
                 wallet, quote.challenge, offer, nonce=nonce, valid_before=deadline, identifier=purchase.id
             )
-            sealed = wallet.seal(json.dumps({credential.header: credential.value}).encode(), _context(payment))
+            sealed = wallet.seal(json.dumps({credential.header: credential.value}).encode(), context(payment))
             signed = await self.database.write(
                 payments.sign,
                 payment,
@@ -375,7 +320,7 @@ class Corridor:
         assert payment.sealed is not None
         assert payment.path is not None
         assert payment.body is not None
-        headers = json.loads(wallet.unseal(payment.sealed, _context(payment)))
+        headers = json.loads(wallet.unseal(payment.sealed, context(payment)))
         try:
             return await self.studio.post(payment.path, payment.body.encode(), headers)
         except httpx.TransportError:
@@ -390,10 +335,10 @@ class Corridor:
         used = answer.status == 402 and _USED in (x402.refusal_reason(answer.headers) or "")
         claimed = (receipt is not None and receipt.success) or used
         transaction_hash = receipt.transaction if receipt is not None and receipt.success else None
-        job_id, ticket = _delivery(payment, answer)
+        job_id, ticket = delivery(payment, answer)
         reason = x402.refusal_reason(answer.headers) or answer.complaint()
         why = f"the seller answered {answer.status}" + (f' and says: "{seller_words(reason)}"' if reason else "")
-        sealed_ticket = _seal_ticket(wallet, payment, ticket) if ticket is not None else None
+        sealed_ticket = seal_ticket(wallet, payment, ticket) if ticket is not None else None
 
         def record(tx: Transaction) -> None:
             now = self.now()
@@ -420,53 +365,12 @@ class Corridor:
                 return
         await self.database.write(statement)
 
-    def _rule(self, policy: Policy, order: Order, offer: Offer, balance: int | None) -> Callable[[Usage], Verdict]:
-        proposal = Proposal(
-            agent=order.agent,
-            model=order.model,
-            price=offer.amount,
-            fee=0,
-            rail=offer.rail,
-            pay_to=offer.pay_to,
-            shipped_pay_to=SHIPPED_PAY_TO,
-            quoted=order.quoted,
-            table=order.table,
-            generation=order.generation,
-            balance=balance,
-            limit=order.limit,
-            already=order.already,
-            planned=order.planned,
-            planned_payments=order.planned_payments,
-        )
-        return lambda usage: decide(policy, usage, proposal)
-
-    def _intent(self, order: Order, offer: Offer, policy: Policy, payer: str, serial: int) -> Intent:
-        return Intent(
-            key=order.key,
-            subject=order.subject,
-            agent=order.agent,
-            model=order.model,
-            take=order.take,
-            generation=order.generation,
-            request=order.request,
-            rail=offer.rail,
-            network=offer.network,
-            token=offer.token.address,
-            origin=self.studio.origin,
-            payer=payer,
-            pay_to=offer.pay_to,
-            amount=offer.amount,
-            fee=0,
-            policy=policy.digest,
-            replaces=order.replaces,
-            serial=serial,
-        )
-
-    def _check_clock(self, quote: Quote) -> None:
-        """A wrong clock would sign for longer than meant, so nothing is signed by one."""
+    def _checked_clock(self, quote: Quote) -> int:
+        """Now. A wrong clock would sign for longer than meant and forget spending, so nothing is bought by one."""
         if quote.date is None:
             raise StudioUnavailable("the seller's answer has no Date, so this machine's clock cannot be checked")
-        apart = self.now() // 1000 - quote.date
+        now = self.now()
+        apart = now // 1000 - quote.date
         if abs(apart) > CLOCK_TOLERANCE:
             way = "ahead of" if apart > 0 else "behind"
             raise SeedanceError(
@@ -474,70 +378,4 @@ class Corridor:
                 next="Ask the operator to set the clock.",
                 code="clock",
             )
-
-
-def refusal(verdict: Verdict) -> Refused:
-    """The error for a verdict that is not to allow."""
-    if verdict.outcome is Outcome.ASK:
-        return Refused(
-            f"the operator's approval is needed and cannot be given in this version: {verdict.reason}",
-            next="Ask for a cheaper clip, or ask the operator to change the policy file.",
-            code="needs_approval",
-        )
-    return Refused(f"the policy refuses this purchase: {verdict.reason}", next=verdict.remedy, code=verdict.code)
-
-
-def outcome_unknown(purchase: Purchase, uploads: int = 0) -> OutcomeUnknown:
-    """The error for a payment whose fate is open; ``uploads`` is what the call has paid besides it, in micro-USD."""
-    payment = purchase.payment
-    why = f": {payment.note}" if payment.note else ""
-    paid = f" (and {dollars(uploads)} was charged for uploads)" if uploads else ""
-    if payment.state is State.SIGNED:
-        what = f"the payment of {dollars(payment.amount)} was signed and not sent{why}"
-    else:
-        what = f"the seller did not confirm the payment of {dollars(payment.amount)}{why}"
-    error = OutcomeUnknown(what + paid, purchase_id=purchase.id)
-    error.charged = uploads
-    return error
-
-
-def unseal_ticket(wallet: Wallet, purchase: Purchase) -> UploadTicket | None:
-    """The ticket of a paid upload whose bytes may still have to be put, or None."""
-    if purchase.upload is None or purchase.upload.ticket is None:
-        return None
-    try:
-        return UploadTicket(**json.loads(wallet.unseal(purchase.upload.ticket, _context(purchase.payment))))
-    except ValueError:  # it is another wallet's
-        return None
-
-
-def _seal_ticket(wallet: Wallet, payment: Payment, ticket: UploadTicket) -> bytes:
-    plain = {name: getattr(ticket, name) for name in UploadTicket.__dataclass_fields__}
-    return wallet.seal(json.dumps(plain).encode(), _context(payment))
-
-
-def _delivery(payment: Payment, answer: Answer) -> tuple[str | None, UploadTicket | None]:
-    if answer.status != 200:
-        return None, None
-    try:
-        document = answer.json()
-        return (None, parse_ticket(document)) if payment.model == "upload" else (accepted_job_id(document), None)
-    except StudioUnavailable:
-        return None, None
-
-
-def _context(payment: Payment) -> bytes:
-    return f"{payment.purchase}/{payment.attempt}".encode()
-
-
-def _needed(policy: Policy, order: Order) -> list[tuple[str, str]]:
-    """Every (scope, window) whose sum the decision, or the budget that is shown with it, looks at."""
-    pairs = []
-    for scope, caps in scopes(policy, order.model, order.agent):
-        windows = dict.fromkeys(window for window, _ in (*caps.money(), *caps.counts()))
-        pairs += [(scope, window) for window in windows or ("hour",)]
-    return pairs
-
-
-def _digest(parts: list[object]) -> bytes:
-    return hashlib.sha256(canonical({"purchase": parts}).encode()).digest()
+        return now

@@ -145,7 +145,7 @@ def build_server(runtime: Runtime) -> MCPServer[None]:
     ) -> Annotated[CallToolResult, GenerateResult]:
         app = await started()
         from seedance_mcp.clips import ClipOrder  # noqa: PLC0415
-        from seedance_mcp.purchase import outcome_unknown  # noqa: PLC0415
+        from seedance_mcp.orders import outcome_unknown  # noqa: PLC0415
 
         order = ClipOrder(
             model=model,

@@ -8,11 +8,13 @@ from pathlib import Path
 import anyio
 from anyio.to_thread import run_sync
 
+from seedance_mcp.deliveries import unseal_ticket
 from seedance_mcp.errors import InvalidArgument, SeedanceError, StudioRejected, StudioUnavailable
 from seedance_mcp.fetching import Fetcher
 from seedance_mcp.ledger import jobs, views
 from seedance_mcp.ledger.states import DAY, UNCOUNTED, Purchase, State
-from seedance_mcp.purchase import Corridor, Order, outcome_unknown, unseal_ticket
+from seedance_mcp.orders import Order, outcome_unknown
+from seedance_mcp.purchase import Corridor
 from seedance_mcp.studio.client import UPLOAD_PATH
 from seedance_mcp.studio.images import PreparedImage, prepare, read_file
 from seedance_mcp.studio.prices import UPLOAD

@@ -10,7 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tests.peers.mppx import Mppx
 from tests.peers.studio import SALES, Sale
-from tests.peers.x402_seller import FACILITATOR_KEY, Fault, Seen, X402Seller
+from tests.peers.x402_seller import FACILITATOR_KEY, Seen, X402Seller
 
 SPONSOR_KEY = FACILITATOR_KEY
 """Its account has pathUSD from anvil's genesis, of which it pays the fees of sponsored payments."""
@@ -50,7 +50,8 @@ class MppxSeller(X402Seller):
             self.credentials.append(headers["authorization"])
         answer = await self._sell(sale, scope, await Request(scope, receive).body())
         if self.after_settlement is not None and "payment-receipt" in answer.headers:
-            await self._hide(self.after_settlement, answer, scope, receive, send)
+            receipt = {"Payment-Receipt": answer.headers["payment-receipt"]}
+            await self._spoil(self.after_settlement, receipt, scope, receive, send)
         else:
             await answer(scope, receive, send)
 
@@ -70,20 +71,11 @@ class MppxSeller(X402Seller):
             answer = await _ask(self._paid_for, scope, body)
         else:
             answer = Response(verdict["body"], verdict["status"])
-            if True:
+            if self.offers_x402:
                 challenge = await _ask(self._app, scope, body)
                 answer.headers["payment-required"] = challenge.headers["payment-required"]
         answer.headers.update(verdict["headers"])
         return answer
-
-    async def _hide(self, fault: Fault, answer: Response, scope: Scope, receive: Receive, send: Send) -> None:
-        if not isinstance(fault, int):
-            await self._spoil(fault, {}, scope, receive, send)
-            return
-        self.spoiled.set()
-        receipt = {"Payment-Receipt": answer.headers["payment-receipt"]}
-        body = {} if fault == 402 else {"success": False, "error": "Settlement failed"}
-        await JSONResponse(body, fault, receipt if self.keep_receipt else None)(scope, receive, send)
 
 
 async def _ask(app: ASGIApp, scope: Scope, body: bytes) -> Response:

@@ -10,6 +10,7 @@ const [rpc, recipient, sponsorKey] = process.argv.slice(2)
 const client = createClient({
   chain: mainnet,
   // "latest" may be long ago here, and a transaction may expire at most 30 s after the block it is tried in.
+  experimental_blockTag: 'pending',
   transport: http(rpc, { retryCount: 0, timeout: 60_000 }),
 })
 

@@ -121,7 +121,7 @@ def test_what_a_test_does_to_the_chain_is_undone(anvil: Anvil) -> None:
 def test_the_chains_clock_follows_ours_after_a_revert(chain: Anvil, monkeypatch: pytest.MonkeyPatch) -> None:
     later = chain.timestamp() + 1000
     with monkeypatch.context() as patch:
-        patch.setattr("tests.peers.chain.time", SimpleNamespace(time=lambda: later))
+        patch.setattr("tests.peers.evm.time", SimpleNamespace(time=lambda: later))
         with chain.isolated():
             pass
     chain.mine()

@@ -112,15 +112,15 @@ class X402Seller:
 
         await self._app(scope, receive, hold)
         if self.after_settlement is not None and _settled(answer[0]):
-            await self._spoil(self.after_settlement, answer[0], scope, receive, send)
+            receipt = {"PAYMENT-RESPONSE": Headers(raw=answer[0]["headers"])["payment-response"]}
+            await self._spoil(self.after_settlement, receipt, scope, receive, send)
         else:
             for message in answer:
                 await send(message)
 
-    async def _spoil(self, fault: Fault, start: Message, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _spoil(self, fault: Fault, receipt: dict[str, str], scope: Scope, receive: Receive, send: Send) -> None:
         self.spoiled.set()
         if isinstance(fault, int):
-            receipt = {"PAYMENT-RESPONSE": Headers(raw=start["headers"])["payment-response"]}
             body = {} if fault == 402 else {"success": False, "error": "Settlement failed"}
             await JSONResponse(body, fault, receipt if self.keep_receipt else None)(scope, receive, send)
             return

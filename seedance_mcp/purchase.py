@@ -221,6 +221,9 @@ class Corridor:
             wallet.address,
             x402.nonce_for(wallet, token=offer.token, purchase_key=order.key, serial=serial),
         ):
+            last = await self.database.read(views.latest, order.key)
+            if last is not None and last.answers(self.now()) and last.id != order.replaces:
+                return serial  # another process was faster, and the reservation will answer with its purchase
             if serial == 0 and order.model != "upload":
                 raise SeedanceError(
                     "this wallet has paid for this very clip before, and this ledger knows nothing of it",

@@ -172,8 +172,8 @@ def test_the_sandbox_looks_at_no_key_and_no_url(home: Path) -> None:
 
 
 def test_settings_can_be_pointed_at_a_seller_that_serves_everything() -> None:
-    settings = read(AGENT="ada").at("http://127.0.0.1:4021", "sqlite:/tmp/play.db")
+    settings = read(AGENT="ada").at("http://127.0.0.1:4021", "sqlite:/play/ledger.db")
     assert settings.studio_url == "http://127.0.0.1:4021"
     assert settings.blob_url == "http://127.0.0.1:4021/blob/"
     assert settings.base_rpc_urls == ("http://127.0.0.1:4021/rpc",)
-    assert (settings.ledger, settings.agent) == ("sqlite:/tmp/play.db", "ada")
+    assert (settings.ledger, settings.agent) == ("sqlite:/play/ledger.db", "ada")

@@ -12,6 +12,7 @@ import httpx
 from seedance_mcp.deliveries import context, delivery, seal_ticket
 from seedance_mcp.errors import (
     BadChallenge,
+    ChainError,
     LedgerBusy,
     LedgerError,
     NotFound,
@@ -46,6 +47,8 @@ SIGN_WITHIN = 22
 """Seconds into a call after which nothing new is signed: its answer would come after the client has gone."""
 AGAIN_WITHIN = 22
 """Seconds into a call after which signed bytes are not sent a second time."""
+LOST_SERIALS = 20
+"""More payments for one purchase than a lost ledger can have made: a host that tells of more is lying."""
 RECORD_TRIES = 5
 OTHERS_SECONDS = 8
 OTHERS_PAUSE = 0.2
@@ -213,9 +216,10 @@ class Corridor:
     async def _serial(self, wallet: Wallet, order: Order, offer: Offer) -> int:
         """The number of the next authorization, after the chain was asked what a lost ledger may have paid.
 
-        Raises SeedanceError (``paid_elsewhere``) for a clip that was paid before and that this ledger knows nothing of.
+        Raises SeedanceError (``paid_elsewhere``) for a clip that was paid before and that this ledger knows nothing of,
+        ChainError where the answers cannot be true.
         """
-        serial = await self.database.read(views.next_serial, order.key)
+        serial = known = await self.database.read(views.next_serial, order.key)
         while await self.recovery.was_used(
             offer.token.address,
             wallet.address,
@@ -231,6 +235,8 @@ class Corridor:
                     code="paid_elsewhere",
                 )
             serial += 1
+            if serial > known + LOST_SERIALS:
+                raise ChainError("An RPC host says that whatever this purchase could be paid with was used before")
         return serial
 
     def _reserve(

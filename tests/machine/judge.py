@@ -1,0 +1,316 @@
+"""Looks at every transaction, every signature and every byte that leaves, with the chain as the truth."""
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from seedance_mcp.errors import LedgerBusy, LedgerError, Refused, SeedanceError
+from seedance_mcp.guard.policy import Caps, Policy
+from seedance_mcp.guard.usage import WALLET, WINDOWS, Verdict
+from seedance_mcp.ledger.check import problems
+from seedance_mcp.ledger.database import Row
+from seedance_mcp.ledger.states import MOVES, NEVER, OPEN, SAFETY, UNCOUNTED, Intent, Payment, Purchase, State
+from seedance_mcp.ledger.views import IN_FLIGHT
+from tests.machine.chain import Authorization, Lie
+from tests.machine.process import Call, Killed, Process
+from tests.machine.store import Door
+
+if TYPE_CHECKING:
+    from tests.machine.world import World
+
+CLOCK_TOLERANCE = 60
+LONGEST_VALIDITY = 300
+TERMS = ("id", "purchase", "attempt", "serial", "agent", "model", "rail", "network", "token", "origin", "payer",
+         "pay_to", "amount", "fee", "policy", "reserved_at")  # fmt: skip
+SIGNED = ("nonce", "deadline", "path", "body")
+FINAL = frozenset({State.SETTLED, State.RELEASED, State.EXPIRED})
+BELIEVED = frozenset({Lie.FORGE, Lie.AHEAD})
+"""One host is enough to make a payment count for longer than it should; it only never gives budget back."""
+UNRESOLVED_DEFAULT = {WALLET: 3, "agent": 1}
+
+Rows = Mapping[int, Row]
+
+
+class Judge:
+    def __init__(self, world: "World", door: Door) -> None:
+        self.world = world
+        self._door = door
+        self.rows: Rows = {}
+        self._owners: dict[str, int] = {}
+        self._now = 0
+        self._changed = False
+        self.wrong: list[str] = []
+        self.lied: set[int] = set()
+        self.decision: str | None = None
+        self.decided_on: Rows = {}
+        self._allowed_to_send: dict[str, list[bytes]] = {}
+        self._bytes: dict[Authorization, str] = {}
+
+    def require(self, holds: bool, what: str) -> None:
+        if not holds:
+            self.wrong.append(what)
+
+    def read(self) -> Rows:
+        return {row["id"]: row for row in self._door.all("SELECT * FROM payments ORDER BY id")}
+
+    def dump(self) -> list[list[Row]]:
+        tables = ("payments", "purchases", "jobs", "owners", "pins", "ledger", "totals", "audit")
+        return [self._door.all(f"SELECT * FROM {table}") for table in tables]
+
+    def last_lease(self) -> int:
+        return max((row["lease_until"] for row in self._door.all("SELECT * FROM owners")), default=0)
+
+    # The seams call these.
+
+    def before(self, process: Process, name: str, args: tuple[object, ...]) -> str | None:
+        self._owners = {row["token"]: row["lease_until"] for row in self._door.all("SELECT * FROM owners")}
+        # The time may have been read before the transaction could begin.
+        told = [argument for argument in args if isinstance(argument, int)]
+        self._now = told[0] if told else self.world.clock.wall()
+        frozen: str | None = self._door.all("SELECT frozen FROM ledger")[0]["frozen"]
+        return frozen
+
+    def after(self, process: Process, name: str, args: tuple[object, ...], frozen: str | None, result: object) -> None:
+        old, self.rows = self.rows, self.read()
+        self._changed = True
+        for number, row in self.rows.items():
+            before = old.get(number)
+            if before is None:
+                self._admitted(process, row, old, frozen)
+            elif before != row:
+                self._moved(process, before, row, frozen)
+        intent = next((argument for argument in args if isinstance(argument, Intent)), None)
+        if intent is not None:
+            self._decided(process, intent, result)
+            self.decided_on = old
+        if isinstance(result, Payment):
+            self._may_send(process, self.rows[result.id], frozen)
+
+    def signed(self, process: Process) -> None:
+        call = process.current()
+        assert call is not None
+        call.signatures += 1
+        reserved = [row for row in self.rows.values() if row["state"] == "reserved" and row["owner"] == process.owner]
+        self.require(bool(reserved), "signed without a reservation")
+
+    def sent(self, process: Process, paid: Authorization, headers: Mapping[str, str]) -> None:
+        value = headers["PAYMENT-SIGNATURE"]
+        self.require(self._bytes.setdefault(paid, value) == value, "other bytes for the same authorization")
+        allowed = self._allowed_to_send.get(process.owner, [])
+        self.require(paid.nonce in allowed, "sent without permission")
+        self._allowed_to_send[process.owner] = [nonce for nonce in allowed if nonce != paid.nonce]
+        rows = [row for row in self.rows.values() if (row["nonce"], row["deadline"]) == (paid.nonce, paid.valid_before)]
+        self.require(len(rows) == 1, "bytes left that the ledger does not know")
+        for row in rows:
+            self.require(
+                (row["purchase"], row["amount"], row["pay_to"]) == (paid.purchase, paid.amount, paid.pay_to),
+                "the bytes that left differ from the row",
+            )
+            self.require(row["state"] not in ("reserved", "signed", "released"), f"sent while {row['state']}")
+
+    def ended(self, call: Call) -> None:
+        """How a call ended: only by a result, or by an error that the product means to raise."""
+        assert call.task is not None
+        error = None if call.task.cancelled() else call.task.exception()
+        if error is None or isinstance(error, Killed):
+            return
+        self.require(
+            isinstance(error, SeedanceError) and (isinstance(error, LedgerBusy) or not isinstance(error, LedgerError)),
+            f"{call.name} ended with {error!r}",
+        )
+        if isinstance(error, Refused) and error.code != Refused.code:
+            self.require(call.signatures == 0, "refused, and signed all the same")
+
+    # One transaction.
+
+    def _admitted(self, process: Process, new: Row, old: Rows, frozen: str | None) -> None:
+        self.require(new["state"] == "reserved" and new["owner"] == process.owner, "a payment that begins elsewhere")
+        self.require(frozen is None, "admitted while frozen")
+        policy, cost = self._policy_of(new), new["amount"] + new["fee"]
+        self.require(policy.approval_above is None or cost <= policy.approval_above, "admitted unapproved")
+        for scope in scopes(new):
+            caps = caps_of(policy, scope)
+            counted = [row for row in self._counted() if in_scope(row, scope)]
+            # A wall clock that was looked at is right to a minute.
+            limits = [(window, cap, "amount") for window, cap in caps.money()]
+            limits += [(window, cap, "count") for window, cap in caps.counts()]
+            for window, cap, what in limits:
+                length = WINDOWS[window]
+                since = -1 if length is None else self.world.clock.true + CLOCK_TOLERANCE * 1000 - length
+                costs = [one["amount"] + one["fee"] for one in counted if one["counted_at"] > since]
+                used = sum(costs) if what == "amount" else len(costs)
+                self.require(used <= cap, f"{used} of {cap} admitted per {window} in {scope}")
+            self.require(caps.per_payment is None or cost <= caps.per_payment, "above per_payment")
+            unset = UNRESOLVED_DEFAULT.get(scope.partition(":")[0])
+            most = unset if caps.unresolved is None else caps.unresolved
+            held = [one for one in old.values() if in_scope(one, scope) and self._is_unresolved(one)]
+            self.require(most is None or len(held) < most, f"admitted beside {len(held)} unresolved in {scope}")
+
+    def _moved(self, process: Process, old: Row, new: Row, frozen: str | None) -> None:
+        before, after = State(old["state"]), State(new["state"])
+        me, name = process.owner, f"payment {new['id']} ({before} to {after})"
+        self.require(after is before or after in MOVES[before], f"{name}: no such move")
+        self.require(all(old[term] == new[term] for term in TERMS), f"{name}: its terms changed")
+        kept = before is State.RESERVED or all(old[term] == new[term] for term in SIGNED)
+        self.require(kept, f"{name}: what was signed changed")
+        if before is after:
+            self.require(before not in FINAL, f"{name}: a final payment changed")
+        mine = old["owner"] == me
+        if after is State.SIGNED and before is not after:
+            self.require(mine, f"{name}: signed by {me}, which does not own it")
+        elif after not in {State.CLAIMED, State.SETTLED, State.EXPIRED}:
+            # The others are what a seller or the chain has proved: it does not matter who writes it down.
+            self.require(mine or not self._is_alive(old["owner"]), f"{name}: moved by {me} under a living owner")
+        if after is State.SIGNED and before is not after:
+            self.require(frozen is None, f"{name}: signed while frozen")
+            latest = self.world.clock.true // 1000 + LONGEST_VALIDITY + CLOCK_TOLERANCE
+            self.require(new["deadline"] <= latest, f"{name}: valid for {new['deadline'] - latest} s too long")
+            again = [row for row in self.rows.values() if row["nonce"] and same_authorization(row, new)]
+            self.require(all(row["nonce"] == new["nonce"] for row in again), f"{name}: a second nonce")
+            self.world.wanted[new["nonce"]] = (new["pay_to"], new["amount"])
+        if after is not before:
+            self._ended_rightly(name, after, new)
+
+    def _ended_rightly(self, name: str, after: State, row: Row) -> None:
+        base = self.world.base
+        if after is State.RELEASED:
+            self.require(row["nonce"] is None, f"{name}: budget came back for signed bytes")
+        if after is State.EXPIRED:
+            unused = base.moved(row["nonce"], by=base.final) is None and row["nonce"] not in base.cancelled
+            self.require(unused, f"{name}: it was used")
+            self.require(base.final * 2 > row["deadline"], f"{name}: it could still be used")
+        if after is State.SETTLED:
+            transfer = base.moved(row["nonce"], by=base.final)
+            if transfer is None or transfer.transaction != row["transaction_hash"]:
+                self.lied.add(row["id"])
+                lies = {witness.lie for process in self.world.processes for witness in process.witnesses}
+                self.require(not lies.isdisjoint(BELIEVED), f"{name}: nothing final on the chain")
+            else:
+                self.require(row["counted_at"] >= transfer.timestamp * 1000, f"{name}: counted before its block")
+
+    def _decided(self, process: Process, intent: Intent, result: object) -> None:
+        if isinstance(result, Verdict):
+            self.decision = result.code
+        elif isinstance(result, Purchase):
+            mine = result.payment.state is State.RESERVED and result.payment.owner == process.owner
+            self.decision = "allowed" if mine else "other_take_unresolved"
+            others = [
+                row for row in self._same_subject(intent) if row["id"] != result.payment.id and mine
+                and State(row["state"]) in OPEN and (row["key"] == intent.key or self._is_unresolved(row))
+            ]  # fmt: skip
+            self.require(not others, "bought while an earlier payment for it is open")
+
+    def _may_send(self, process: Process, row: Row, frozen: str | None) -> None:
+        self.require(frozen is None, "allowed to send while frozen")
+        self.require(row["owner"] == process.owner, "allowed to send by a process that does not own it")
+        self.require(self.world.clock.wall() < (row["deadline"] - SAFETY) * 1000, "allowed to send too late")
+        self._allowed_to_send.setdefault(process.owner, []).append(row["nonce"])
+
+    def _same_subject(self, intent: Intent) -> list[Row]:
+        rows = self._door.all(
+            "SELECT payments.*, purchases.key, purchases.subject FROM payments "
+            "JOIN purchases ON purchases.id = payments.purchase"
+        )
+        return [row for row in rows if row["subject"] == intent.subject]
+
+    def _policy_of(self, row: Row) -> Policy:
+        return next(policy for policy in self.world.policies if policy.digest == row["policy"])
+
+    def _counted(self) -> Iterator[Row]:
+        return (row for row in self.rows.values() if State(row["state"]) not in UNCOUNTED)
+
+    def _is_alive(self, owner: str) -> bool:
+        return self._owners.get(owner, 0) > self._now and not self.world.is_gone(owner)
+
+    def _is_unresolved(self, row: Row) -> bool:
+        if row["state"] not in ("signed", "sent"):
+            return bool(row["state"] == "unknown")
+        waits = self._now - (row["sent_at"] or NEVER)
+        return waits > IN_FLIGHT or not self._is_alive(row["owner"])
+
+    def death_is_unnoticed(self) -> bool:
+        """Whether a decision would first clear away what the dead left, which an estimate only looks at."""
+        self._now = self.world.clock.wall()
+        self._owners = {row["token"]: row["lease_until"] for row in self._door.all("SELECT * FROM owners")}
+        left = [row for row in self.rows.values() if row["state"] == "reserved" and not self._is_alive(row["owner"])]
+        return bool(left) or any(map(self.world.is_gone, self._owners))
+
+    # The whole.
+
+    def after_step(self) -> None:
+        self._against_the_chain()
+        self._windows()
+        self._live()
+        if self._changed:
+            self._changed = False
+            self.wrong += self._door.read(problems)
+        assert not self.wrong, "\n".join(self.wrong)
+
+    def _against_the_chain(self) -> None:
+        """The ledger counts every transfer that ever happened, for no less than it was."""
+        for nonce, transfer in self.world.base.transfers.items():
+            rows = [row for row in self._counted() if row["nonce"] == nonce]
+            self.require(
+                [(row["amount"], row["pay_to"].lower()) for row in rows] == [(transfer.amount, transfer.to)],
+                f"a transfer of {transfer.amount} is counted {len(rows)} times",
+            )
+
+    def _windows(self) -> None:
+        """Money that moved within any window is at most the cap under which the last of its payments was admitted."""
+        taken = self.world.base.transfers
+        moved = [(row, taken[row["nonce"]]) for row in self._counted() if row["nonce"] in taken]
+        # A host that makes up the time of a block can make an entry older by the validity of its signature.
+        slack = CLOCK_TOLERANCE + (LONGEST_VALIDITY + CLOCK_TOLERANCE if self.lied else 0)
+        for _, last in moved:
+            for window, length in WINDOWS.items():
+                since = last.timestamp - length // 1000 + slack if length is not None else 0
+                inside = [row for row, one in moved if since < one.timestamp <= last.timestamp]
+                for scope in {scope for row in inside for scope in scopes(row)}:
+                    self._below_cap(scope, window, [row for row in inside if in_scope(row, scope)])
+
+    def _below_cap(self, scope: str, window: str, inside: list[Row]) -> None:
+        newest = max(inside, key=lambda row: row["id"])
+        cap = dict(caps_of(self._policy_of(newest), scope).money()).get(window)
+        moved = sum(row["amount"] for row in inside)
+        self.require(cap is None or moved <= cap, f"{moved} moved per {window} in {scope}, the cap was {cap}")
+
+    def _live(self) -> None:
+        """No purchase has two signatures abroad that could both be used, or was paid twice."""
+        base, live = self.world.base, dict[str, Authorization]()
+        for held in self.world.seller.held:
+            if held.valid_before > base.block(base.head).timestamp and not base.is_used(held.nonce):
+                self.require(live.setdefault(held.purchase, held) == held, "two live authorizations for one purchase")
+        for purchase in {row["purchase"] for row in self.rows.values()}:
+            nonces = [row["nonce"] for row in self.rows.values() if row["purchase"] == purchase and row["nonce"]]
+            paid = sum(nonce in base.transfers for nonce in set(nonces))
+            self.require(paid <= 1, "one purchase was paid twice")
+
+    def recovered(self) -> None:
+        """Nothing is open but what was cancelled on the chain, and the ledger counts just what moved."""
+        base = self.world.base
+        for row in self.rows.values():
+            state = State(row["state"])
+            held = row["nonce"] in base.cancelled
+            self.require(state in FINAL or held, f"payment {row['id']} is still {state}")
+            paid = base.is_taken(row["nonce"], row["deadline"]) or row["id"] in self.lied
+            self.require((state is State.SETTLED) == paid or held, f"payment {row['id']} is {state} in the end")
+
+
+def same_authorization(row: Row, other: Row) -> bool:
+    """Whether both are attempts at one purchase that nothing paid between them."""
+    return (row["purchase"], row["serial"]) == (other["purchase"], other["serial"])
+
+
+def scopes(row: Row) -> tuple[str, ...]:
+    return WALLET, f"model:{row['model']}", f"agent:{row['agent']}"
+
+
+def caps_of(policy: Policy, scope: str) -> Caps:
+    kind, _, name = scope.partition(":")
+    if kind == WALLET:
+        return policy.caps
+    return (policy.models if kind == "model" else policy.agents).get(name, Caps())
+
+
+def in_scope(row: Row, scope: str) -> bool:
+    kind, _, name = scope.partition(":")
+    return kind == WALLET or row[kind] == name

@@ -1,0 +1,199 @@
+"""What can happen, as rules; after each of them everything is judged."""
+
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from seedance_mcp.ledger import operator, payments
+from seedance_mcp.orders import SHIPPED_PAY_TO
+from tests.machine.chain import Lie
+from tests.machine.process import Call, Fault, Process
+from tests.machine.seller import ANOTHER_ADDRESS, Reply
+from tests.machine.store import Store
+from tests.machine.world import PRICES, World, orders, policies
+
+HOUR, DAY = 3600, 86_400
+CALLS = 3
+
+slots = st.integers(0, 1)
+chosen_orders = st.integers(0, len(orders()) - 1)
+replies = st.sampled_from(list(Reply))
+jumps = st.sampled_from([0] * 9 + [HOUR, -HOUR, DAY + HOUR])
+faults = st.sampled_from([Fault.NONE] * 7 + [Fault.BUSY])
+
+
+class Machine(RuleBasedStateMachine):
+    def store(self) -> Store:
+        raise NotImplementedError
+
+    @initialize(
+        same_machine=st.booleans(), policy=st.integers(0, len(policies()) - 1), settles=st.booleans(), reply=replies
+    )
+    def begin(self, same_machine: bool, policy: int, settles: bool, reply: Reply) -> None:
+        self.world = World(self.store(), same_machine=same_machine)
+        self.world.policy = self.world.policies[policy]
+        self.seller_changes(settles, reply)
+
+    def teardown(self) -> None:
+        if hasattr(self, "world"):
+            try:
+                if not self.world.judge.wrong:
+                    self.world.recover()
+                    self.world.judge.after_step()
+            finally:
+                self.world.close()
+
+    @invariant()
+    def everything_holds(self) -> None:
+        if hasattr(self, "world"):
+            self.judge()
+
+    def judge(self) -> None:
+        for process in self.world.processes:
+            self.world.collect(process)
+        self.world.judge.after_step()
+
+    # Processes.
+
+    def process(self, slot: int) -> Process | None:
+        process = self.world.processes[slot]
+        return process if len(process.calls) < CALLS else None
+
+    def waiting(self, slot: int) -> tuple[Process, list[Call]]:
+        process = self.world.processes[slot]
+        return process, [call for call in process.calls if call.at is not None]
+
+    @rule(slot=slots, order=chosen_orders, seams=st.integers(0, 14))
+    def buy(self, slot: int, order: int, seams: int) -> None:
+        if process := self.process(slot):
+            call = self.world.buy(process, orders()[order])
+            for _ in range(seams):
+                process.proceed(call)
+
+    @rule(slot=slots, order=chosen_orders)
+    def buy_to_the_end(self, slot: int, order: int) -> None:
+        if process := self.process(slot):
+            self.world.finish(process, self.world.buy(process, orders()[order]))
+
+    @rule(slot=slots, order=chosen_orders)
+    def estimate_and_buy(self, slot: int, order: int) -> None:
+        if process := self.process(slot):
+            self.world.predict(process, orders()[order])
+
+    @rule(slot=slots, which=st.integers(0, 7))
+    def look_up(self, slot: int, which: int) -> None:
+        purchases = sorted({row["purchase"] for row in self.world.judge.rows.values()})
+        if (process := self.process(slot)) and purchases:
+            purchase = purchases[which % len(purchases)]
+            process.start("look up", lambda: process.recovery.look_up(purchase))
+
+    @rule(slot=slots)
+    def sweep(self, slot: int) -> None:
+        if process := self.process(slot):
+            process.start("sweep", process.recovery.sweep)
+
+    @rule(slot=slots)
+    def sweep_to_the_end(self, slot: int) -> None:
+        if process := self.process(slot):
+            self.world.finish(process, process.start("sweep", process.recovery.sweep))
+
+    @rule(slot=slots, which=st.integers(0, CALLS - 1), seams=st.integers(1, 8), fault=faults, jump=jumps)
+    def go_on(self, slot: int, which: int, seams: int, fault: Fault, jump: int) -> None:
+        """Some seams further, the last one with a fault; ``jump`` seconds off the clock meanwhile."""
+        process, calls = self.waiting(slot)
+        if calls:
+            call, clock = calls[which % len(calls)], self.world.clock
+            clock.skew += jump * 1000
+            for _ in range(seams - 1):
+                process.proceed(call)
+            process.proceed(call, fault)
+            clock.skew -= jump * 1000
+
+    @rule(slot=slots, which=st.integers(0, CALLS - 1), seams=st.integers(0, 14), late=st.booleans())
+    def the_other_is_asked_too(self, slot: int, which: int, seams: int, late: bool) -> None:
+        """For what a call of ``slot`` stopped in, whose lease is over if it is ``late``."""
+        _, calls = self.waiting(slot)
+        asked = [call.order for call in calls if call.order is not None]
+        if asked and (process := self.process(1 - slot)):
+            self.world.tick(16 if late else 0)
+            call = self.world.buy(process, asked[which % len(asked)])
+            for _ in range(seams):
+                process.proceed(call)
+
+    @rule(slot=slots)
+    def go_on_to_the_end(self, slot: int) -> None:
+        process, calls = self.waiting(slot)
+        for call in calls:
+            self.world.finish(process, call)
+
+    @rule(slot=slots, which=st.integers(0, CALLS - 1))
+    def give_up(self, slot: int, which: int) -> None:
+        process, calls = self.waiting(slot)
+        if calls:
+            process.give_up(calls[which % len(calls)])
+
+    @rule(slot=slots)
+    def show_life(self, slot: int) -> None:
+        process = self.world.processes[slot]
+        process.door.write(payments.beat, process.owner, self.world.clock.wall())
+
+    @rule(slot=slots)
+    def crash(self, slot: int) -> None:
+        self.world.crash(slot)
+
+    # The seller and the chain.
+
+    @rule(settles=st.booleans(), reply=replies)
+    def seller_changes(self, settles: bool, reply: Reply) -> None:
+        self.world.seller.settles, self.world.seller.reply = settles, reply
+
+    @rule(price=st.sampled_from([100] * 4 + [120, 200]), swapped=st.sampled_from([False] * 5 + [True]))
+    def seller_asks(self, price: int, swapped: bool) -> None:
+        self.world.seller.prices = {model: usual * price // 100 for model, usual in PRICES.items()}
+        self.world.seller.pay_to = ANOTHER_ADDRESS if swapped else SHIPPED_PAY_TO
+
+    @rule(which=st.integers(0, 7), cancels=st.sampled_from([False, False, False, True]))
+    def seller_takes_late(self, which: int, cancels: bool) -> None:
+        held = self.world.seller.held
+        if held:
+            act = self.world.base.cancel if cancels else self.world.base.take
+            act(held[-1 - which % len(held)])
+
+    @rule()
+    def reorganise(self) -> None:
+        self.world.base.reorganise()
+
+    @rule(lag=st.sampled_from([0, 10, 60, 10_000]))
+    def finality_changes(self, lag: int) -> None:
+        self.world.base.lag = lag
+
+    @rule(host=st.sampled_from([0, 0, 1]), lie=st.sampled_from(list(Lie)))
+    def host_lies(self, host: int, lie: Lie) -> None:
+        self.world.lie(host, lie)
+
+    # Time.
+
+    @rule(seconds=st.sampled_from([1, 5, 16, 16, 125, 310, 400, HOUR, DAY + HOUR]))
+    def time_passes(self, seconds: int) -> None:
+        self.world.tick(seconds)
+
+    @rule(seconds=st.sampled_from([0] * 8 + [50, -50, 61, -61, HOUR, -HOUR, DAY + HOUR, 10 * 365 * DAY]))
+    def wall_clock_jumps(self, seconds: int) -> None:
+        self.world.clock.skew = seconds * 1000
+
+    # The operator.
+
+    @rule(policy=st.integers(0, len(policies()) - 1), balance_known=st.booleans())
+    def policy_changes(self, policy: int, balance_known: bool) -> None:
+        self.world.policy, self.world.balance_known = self.world.policies[policy], balance_known
+
+    @rule(frozen=st.sampled_from([False, False, True]))
+    def freeze(self, frozen: bool) -> None:
+        now = self.world.clock.wall()
+        if frozen:
+            self.world.operate(operator.freeze, "for a while", now)
+        else:
+            self.world.operate(operator.unfreeze, now)
+
+    @rule()
+    def recover(self) -> None:
+        self.world.recover()

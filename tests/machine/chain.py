@@ -9,6 +9,7 @@ import anyio
 from seedance_mcp.chain import Block, Chain, Host, Transfer
 from seedance_mcp.errors import ChainError
 from tests.machine.clock import Clock
+from tests.machine.seams import Seam
 
 BLOCK_SECONDS = 2
 PATIENCE = 100
@@ -106,7 +107,7 @@ class Witness(Host):
 
     # What a host can know of a payment, by nonce: its recipient and amount.
     def __init__(
-        self, base: Base, gate: Callable[[str], Awaitable[object]], wanted: Mapping[bytes, tuple[str, int]]
+        self, base: Base, gate: Callable[[Seam], Awaitable[object]], wanted: Mapping[bytes, tuple[str, int]]
     ) -> None:
         self._base = base
         self._gate = gate
@@ -156,7 +157,7 @@ class Witness(Host):
         return transfer if transfer is not None and from_block <= transfer.block <= last else None
 
     async def _listen(self) -> None:
-        await self._gate("asks the chain")
+        await self._gate(Seam.ASK_CHAIN)
         self._patience -= 1
         if self._patience < 0:
             await anyio.sleep_forever()

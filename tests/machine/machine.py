@@ -7,6 +7,7 @@ from seedance_mcp.ledger import operator, payments
 from seedance_mcp.orders import SHIPPED_PAY_TO
 from tests.machine.chain import Lie
 from tests.machine.process import Call, Fault, Process
+from tests.machine.seams import Seam
 from tests.machine.seller import ANOTHER_ADDRESS, Reply
 from tests.machine.store import Store
 from tests.machine.world import PRICES, World, orders, policies
@@ -16,6 +17,8 @@ CALLS = 3
 
 slots = st.integers(0, 1)
 chosen_orders = st.integers(0, len(orders()) - 1)
+seams = st.sampled_from(list(Seam))
+nths = st.integers(1, 4)
 replies = st.sampled_from(list(Reply))
 jumps = st.sampled_from([0] * 9 + [HOUR, -HOUR, DAY + HOUR])
 faults = st.sampled_from([Fault.NONE] * 7 + [Fault.BUSY])
@@ -62,12 +65,10 @@ class Machine(RuleBasedStateMachine):
         process = self.world.processes[slot]
         return process, [call for call in process.calls if call.at is not None]
 
-    @rule(slot=slots, order=chosen_orders, seams=st.integers(0, 14))
-    def buy(self, slot: int, order: int, seams: int) -> None:
+    @rule(slot=slots, order=chosen_orders, seam=seams, nth=nths)
+    def buy(self, slot: int, order: int, seam: Seam, nth: int) -> None:
         if process := self.process(slot):
-            call = self.world.buy(process, orders()[order])
-            for _ in range(seams):
-                process.proceed(call)
+            process.proceed_to(self.world.buy(process, orders()[order]), seam, nth)
 
     @rule(slot=slots, order=chosen_orders)
     def buy_to_the_end(self, slot: int, order: int) -> None:
@@ -96,28 +97,25 @@ class Machine(RuleBasedStateMachine):
         if process := self.process(slot):
             self.world.finish(process, process.start("sweep", process.recovery.sweep))
 
-    @rule(slot=slots, which=st.integers(0, CALLS - 1), seams=st.integers(1, 8), fault=faults, jump=jumps)
-    def go_on(self, slot: int, which: int, seams: int, fault: Fault, jump: int) -> None:
-        """Some seams further, the last one with a fault; ``jump`` seconds off the clock meanwhile."""
+    @rule(slot=slots, which=st.integers(0, CALLS - 1), seam=seams, fault=faults, jump=jumps)
+    def go_on(self, slot: int, which: int, seam: Seam, fault: Fault, jump: int) -> None:
+        """Past this seam, with a fault there, and on to another; ``jump`` seconds off the clock meanwhile."""
         process, calls = self.waiting(slot)
         if calls:
             call, clock = calls[which % len(calls)], self.world.clock
             clock.skew += jump * 1000
-            for _ in range(seams - 1):
-                process.proceed(call)
             process.proceed(call, fault)
+            process.proceed_to(call, seam)
             clock.skew -= jump * 1000
 
-    @rule(slot=slots, which=st.integers(0, CALLS - 1), seams=st.integers(0, 14), late=st.booleans())
-    def the_other_is_asked_too(self, slot: int, which: int, seams: int, late: bool) -> None:
+    @rule(slot=slots, which=st.integers(0, CALLS - 1), seam=seams, nth=nths, late=st.booleans())
+    def the_other_is_asked_too(self, slot: int, which: int, seam: Seam, nth: int, late: bool) -> None:
         """For what a call of ``slot`` stopped in, whose lease is over if it is ``late``."""
         _, calls = self.waiting(slot)
         asked = [call.order for call in calls if call.order is not None]
         if asked and (process := self.process(1 - slot)):
             self.world.tick(16 if late else 0)
-            call = self.world.buy(process, asked[which % len(asked)])
-            for _ in range(seams):
-                process.proceed(call)
+            process.proceed_to(self.world.buy(process, asked[which % len(asked)]), seam, nth)
 
     @rule(slot=slots)
     def go_on_to_the_end(self, slot: int) -> None:

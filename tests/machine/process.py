@@ -21,6 +21,7 @@ from seedance_mcp.recovery import Recovery
 from seedance_mcp.studio.client import Studio
 from seedance_mcp.studio.models import Answer, Job
 from tests.machine.chain import Witness, Witnesses
+from tests.machine.seams import Seam
 from tests.machine.seller import ORIGIN
 from tests.machine.store import Door
 
@@ -38,6 +39,9 @@ class Killed(BaseException):
     """The process is gone: nothing of it runs any more, no clean-up either."""
 
 
+MOST_SEAMS = 200
+
+
 class Fault(StrEnum):
     NONE = "none"
     BUSY = "the ledger is busy"
@@ -50,7 +54,7 @@ class Call:
     name: str
     order: Order | None = None
     scope: anyio.CancelScope | None = None
-    at: str | None = None
+    at: Seam | None = None
     gate: "asyncio.Future[Fault] | None" = None
     task: "asyncio.Task[Any] | None" = None
     signatures: int = 0
@@ -117,6 +121,16 @@ class Process:
             call.gate.set_result(fault)
             self.world.loop.drain()
 
+    def proceed_to(self, call: Call, seam: Seam, nth: int = 1) -> None:
+        """Let the call go on until it waits at the ``nth`` such seam from here, or cannot go on."""
+        for _ in range(MOST_SEAMS):
+            if call.at is None:
+                return
+            self.proceed(call)
+            nth -= call.at is seam
+            if nth == 0:
+                return
+
     def give_up(self, call: Call) -> None:
         """The client cancels its call."""
         assert call.scope is not None
@@ -134,13 +148,13 @@ class Process:
         self.world.collect(self)
         self.world.store.forget(self.door)
 
-    async def gate(self, name: str) -> Fault:
+    async def gate(self, seam: Seam) -> Fault:
         if self.dead:
             raise Killed
         call = self.current()
         if call is None or call.free:
             return Fault.NONE
-        call.at, call.gate = name, self.world.loop.create_future()
+        call.at, call.gate = seam, self.world.loop.create_future()
         try:
             fault = await call.gate
         finally:
@@ -163,7 +177,7 @@ class _GatedDoor:
 
     async def write(self, statement: Callable[Concatenate[Transaction, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         name = statement.__name__
-        if await self._process.gate(f"writes {name}") is Fault.BUSY:
+        if await self._process.gate(Seam.WRITE) is Fault.BUSY:
             raise LedgerBusy("another process holds the ledger")
         judge = self._process.world.judge
         before = judge.before(self._process, name, args)
@@ -201,21 +215,20 @@ class _Studio(Studio):
 
     async def post(self, path: str, body: bytes, headers: Mapping[str, str] | None = None) -> Answer:
         seller, gate = self._process.world.seller, self._process.gate
-        await gate("sends")
         if not headers:
-            answer = seller.quote(path)
-            await gate("reads a quote")
-            return answer
+            await gate(Seam.ASK_PRICE)
+            return seller.quote(path)
+        await gate(Seam.SEND)
         paid = seller.receive(path, headers)
         self._process.world.judge.sent(self._process, paid, headers)
         try:
             answer = seller.answer(path, body, paid)
         finally:
-            await gate("reads an answer")
+            await gate(Seam.READ_ANSWER)
         return answer
 
     async def jobs(self, limit: int = 50, status: str | None = None) -> list[Job]:
-        await self._process.gate("lists jobs")
+        await self._process.gate(Seam.LIST_JOBS)
         return self._process.world.seller.jobs[-limit:]
 
 

@@ -76,7 +76,7 @@ async def open_app(settings: Settings, *, wallet: Wallet | None = None, sandbox:
         database = await open_ledger(settings, "sandbox" if sandbox else "real")
         stack.push_async_callback(database.close)
         # Two clients, so that nothing of one side (a cookie, a connection) is ever seen by the other.
-        seller = await stack.enter_async_context(_http(ANSWER_SECONDS))
+        seller = await stack.enter_async_context(_http(ANSWER_SECONDS, reuse=False))
         world = await stack.enter_async_context(_http(ANSWER_SECONDS))
         owner = f"{os.getpid()}-{secrets.token_hex(8)}"
         await database.hold(owner)
@@ -160,12 +160,15 @@ def read_password(path: Path) -> str:
         raise InvalidSettings(f"the keystore's password file {path} cannot be read") from None
 
 
-def _http(seconds: int) -> httpx.AsyncClient:
+def _http(seconds: int, *, reuse: bool = True) -> httpx.AsyncClient:
+    """A client that waits ``seconds``. Without ``reuse`` each request has a connection of its own: one that the other
+    side closes while a payment is on its way would leave nobody knowing whether it arrived."""
     # No proxy, certificate or netrc setting of the environment may stand between a signature and the seller.
     return httpx.AsyncClient(
         trust_env=False,
         follow_redirects=False,
         timeout=httpx.Timeout(seconds, connect=10),
+        limits=httpx.Limits(max_keepalive_connections=20 if reuse else 0),
         headers={"user-agent": f"seedance-mcp/{__version__}"},
     )
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Self, cast
 
 from mcp.server.mcpserver.exceptions import ToolError
 from mcp.server.mcpserver.tools import Tool
+from mcp.server.mcpserver.utilities.func_metadata import FuncMetadata
 from mcp_types import CallToolResult, TextContent
 from pydantic import BaseModel, ValidationError
 
@@ -21,6 +22,13 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
+class PlainArguments(FuncMetadata):
+    """Arguments as they were sent. The SDK reads JSON inside of strings, and a prompt may look like JSON."""
+
+    def pre_parse_json(self, data: dict[str, Any]) -> dict[str, Any]:
+        return data
+
+
 class StrictTool(Tool):
     """A tool that refuses unknown arguments and answers every failure as a result: what, the money, what next."""
 
@@ -30,6 +38,7 @@ class StrictTool(Tool):
     def make(cls, fn: "Callable[..., Any]", *, pays: bool, **details: Any) -> Self:  # noqa: ANN401 - Tool's own
         tool = cast("Self", cls.from_function(fn, **details))
         tool.parameters["additionalProperties"] = False
+        tool.fn_metadata = PlainArguments(**dict(tool.fn_metadata))
         tool.pays = pays
         return tool
 

@@ -208,6 +208,20 @@ class Clips:
                 return await self._corridor.studio.dialect(model)
         except TimeoutError:
             raise StudioUnavailable("the seller did not tell in time what it takes") from None
+        except StudioUnavailable as error:
+            if error.code not in {"unknown_schema", "unreadable_answer"}:
+                raise
+            return await self._challenged_dialect(model, error)
+
+    async def _challenged_dialect(self, model: str, error: StudioUnavailable) -> Dialect:
+        """The dialect of the 402 that an empty request gets: a seller need not publish its schema anywhere else."""
+        quote = await self._corridor.quote(generate_path(model), {})
+        schema = schema_from_challenge(quote.challenge.extensions)
+        if schema is None:
+            raise error
+        dialect = read_dialect(schema)
+        self._corridor.studio.learn(model, dialect)
+        return dialect
 
     def _require_no_key(self, text: str) -> None:
         """A prompt goes to the seller and into the ledger as it is."""
@@ -226,7 +240,10 @@ class Clips:
             schema = schema_from_challenge(quote.challenge.extensions)
             if schema is None or schema == dialect.schema:
                 break
-            live = read_dialect(schema)
+            try:
+                live = read_dialect(schema)
+            except StudioUnavailable:
+                break  # thinner than the published one, which the request was checked against
             if live.schema == dialect.schema:
                 break
             self._corridor.studio.learn(request.model, live)
@@ -350,7 +367,7 @@ def _canonical(clip: ClipOrder, pictures: list[Picture]) -> Mapping[str, object]
         "resolution": clip.resolution,
         "aspect_ratio": clip.aspect_ratio,
         "generate_audio": clip.generate_audio,
-        "camera_fixed": clip.camera_fixed,
+        "camera_fixed": clip.camera_fixed or False,
         "seed": clip.seed,
     }
 

@@ -24,7 +24,7 @@ def seal_ticket(wallet: Wallet, payment: Payment, ticket: UploadTicket) -> bytes
 
 
 def delivery(payment: Payment, answer: Answer) -> tuple[str | None, UploadTicket | None]:
-    if answer.status != 200:
+    if not 200 <= answer.status < 300:
         return None, None
     try:
         document = answer.json()

@@ -134,7 +134,8 @@ class OutcomeUnknown(SeedanceError):
     def __init__(self, what: str, *, purchase_id: str) -> None:
         super().__init__(
             what,
-            next=f"Call check_job with purchase_id {purchase_id}.",
+            next=f"Call check_job with purchase_id {purchase_id}; repeating the very same call is safe too, since it "
+            "sends the same bytes again and never pays twice.",
             money=Money.UNKNOWN,
             purchase_id=purchase_id,
         )

@@ -88,8 +88,12 @@ class Fetcher:
 
         A refused method or an outage says nothing about the link. Raises StudioRejected (``forbidden_address``).
         """
+        # Some stores know no HEAD and answer it with 403 or 404, so only a GET is believed when it says so too.
+        return await self._answers(url, "HEAD") or await self._answers(url, "GET")
+
+    async def _answers(self, url: str, method: str) -> bool:
         try:
-            async with self._open(url, None, method="HEAD"):
+            async with self._open(url, None, method=method):
                 return True
         except StudioRejected as error:
             if error.code == "forbidden_address":

@@ -275,6 +275,7 @@ class Corridor:
             purchase = await self.recovery.look_up(purchase_id)
             # A first copy that may still be on its way to the chain would get a second job from a second one.
             on_its_way = answer is None or _PENDING in (x402.refusal_reason(answer.headers) or "")
+            on_its_way = on_its_way or purchase.job is not None or purchase.upload is not None
             if on_its_way or last_try or elapsed() > AGAIN_WITHIN:
                 return
 
@@ -345,8 +346,8 @@ class Corridor:
         claimed = (receipt is not None and receipt.success) or used
         transaction_hash = receipt.transaction if receipt is not None and receipt.success else None
         job_id, ticket = delivery(payment, answer)
-        reason = x402.refusal_reason(answer.headers) or answer.complaint()
-        why = f"the seller answered {answer.status}" + (f' and says: "{seller_words(reason)}"' if reason else "")
+        reason = x402.refusal_reason(answer.headers) or answer.words()
+        why = f"the seller answered {answer.status}" + (f" and says: '{seller_words(reason)}'" if reason else "")
         sealed_ticket = seal_ticket(wallet, payment, ticket) if ticket is not None else None
 
         def record(tx: Transaction) -> None:

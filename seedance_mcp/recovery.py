@@ -26,7 +26,7 @@ _SKEW = 120_000
 BLOCK_SECONDS = 2
 """Of Base; a chain with faster blocks takes a few questions more."""
 SPAN = 1000
-LISTED = 100
+LISTED = 50
 DEFAULT_AGREE = 2
 
 logger = logging.getLogger(__name__)
@@ -185,7 +185,7 @@ def _candidates(listed: Sequence[Job], body: Mapping[str, object], payment: Paym
     matching = [
         job
         for job in listed
-        if dict(job.body) == dict(body)
+        if body.items() <= job.body.items()
         and (job.type is None or job.type.startswith(f"{payment.model}-i2v"))
         and (job.created_at is None or job.created_at * 1000 >= earliest)
     ]

@@ -252,6 +252,9 @@ def _decoded(data: str) -> bytes:
     if len(data) > LARGEST_DATA:
         raise InvalidArgument(f"data has {len(data):,} characters, and {LARGEST_DATA:,} is the most")
     try:
-        return base64.b64decode(data.partition(",")[2] if data.startswith("data:") else data, validate=True)
+        text = "".join((data.partition(",")[2] if data.startswith("data:") else data).split())
+        return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
     except (binascii.Error, ValueError):
-        raise InvalidArgument("data is not base64") from None
+        raise InvalidArgument(
+            "data is not base64", next="Send the image's bytes as base64, or give path or url."
+        ) from None

@@ -57,7 +57,7 @@ class Settings:
         config = Path(platformdirs.user_config_dir(_APP, appauthor=False))
         return cls(
             studio_url=read.url("STUDIO_URL", STUDIO_URL).rstrip("/"),
-            blob_url=read.url("BLOB_URL", BLOB_URL),
+            blob_url=read.url("BLOB_URL", BLOB_URL).rstrip("/") + "/",
             policy=read.path("POLICY", config / "policy.toml"),
             policy_named=bool(read.text("POLICY")),
             ledger=read.text("LEDGER") or f"sqlite:{data / 'ledger.db'}",

@@ -37,7 +37,10 @@ def test_money_that_left_is_named() -> None:
 def test_an_unknown_outcome_forbids_another_purchase() -> None:
     error = OutcomeUnknown("no answer came", purchase_id="pur_1")
     assert (error.money, error.charged, error.purchase_id) == (Money.UNKNOWN, 0, "pur_1")
-    assert str(error) == f"no answer came. {UNKNOWN_OUTCOME} Call check_job with purchase_id pur_1."
+    assert str(error) == (
+        f"no answer came. {UNKNOWN_OUTCOME} Call check_job with purchase_id pur_1; repeating the very same call is "
+        "safe too, since it sends the same bytes again and never pays twice."
+    )
     assert "do not buy again" in UNKNOWN_OUTCOME
 
 

@@ -143,7 +143,7 @@ def _offer(entry: Mapping[str, object]) -> Offer:
     token = token_for(network, asset)
     if token is None:
         raise ValueError("the asset is not the pinned token")
-    _check_extra(entry.get("extra", {}), token)
+    _check_extra(entry.get("extra"), token)
     return Offer(
         rail=token.rail,
         network=network,
@@ -156,6 +156,8 @@ def _offer(entry: Mapping[str, object]) -> Offer:
 
 
 def _check_extra(extra: object, token: Token) -> None:
+    if extra is None:
+        return
     if not isinstance(extra, dict):
         raise ValueError("extra is not an object")
     require(extra.get("name", token.name) == token.name, "extra.name is not the token's")

@@ -104,7 +104,7 @@ def _costs_nothing(entry: object) -> bool:
         return False
     # maxAmountRequired is what version 1 called the amount.
     amounts = [entry[key] for key in ("amount", "maxAmountRequired") if key in entry]
-    return bool(amounts) and all(amount == "0" for amount in amounts)
+    return bool(amounts) and all(amount == "0" or (type(amount) is int and amount == 0) for amount in amounts)
 
 
 def _extension(challenge: Mapping[str, object]) -> Mapping[str, object] | None:
@@ -121,7 +121,7 @@ def _fields(extension: Mapping[str, object]) -> dict[str, str | list[str]]:
     fields: dict[str, str | list[str]] = {}
     for name, shape, required in _FIELDS:
         value = info.get(name)
-        if value is None and not required:
+        if (value is None and not required) or (name == "statement" and value == ""):
             continue
         if not isinstance(value, str) or not shape.fullmatch(value):
             raise BadLogin(f"The seller's sign-in challenge has an unusable {name}")

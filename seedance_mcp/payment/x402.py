@@ -151,6 +151,8 @@ def read_receipt(headers: Mapping[str, str], *, network: str | None = None, paye
     named_network, named_payer, amount = receipt.get("network"), receipt.get("payer"), receipt.get("amount")
     if not _agrees(named_network, network) or not _agrees(named_payer, payer):
         return None
+    if isinstance(amount, int) and not isinstance(amount, bool):
+        amount = str(amount)
     if amount is not None and not (isinstance(amount, str) and _RECEIPT_AMOUNT.fullmatch(amount)):
         return None
     return Receipt(

@@ -55,7 +55,7 @@ def rejection(answer: Answer) -> StudioError:
         return outage(answer)
     return StudioRejected(
         told(f"the blob store refused the file ({answer.status})", answer),
-        next=_NEW_TICKET,
+        next=_NEW_TICKET if _code(answer) == "client_token_expired" else "Call again with the same image in a minute.",
         code=_code(answer),
     )
 

@@ -125,6 +125,8 @@ def _images(request: ClipRequest, dialect: Dialect) -> dict[str, object]:
             body["urlMediaTypes"] = ["image"] * len(urls)
         return body
     body = {"image": request.image}
+    if "keyframe" in choices(dialect.properties.get("mode", {})):
+        body["mode"] = "keyframe"
     if request.last_image is not None:
         name = dialect.field("last_image", "lastImage")
         if name is None:

@@ -102,15 +102,19 @@ class Answer:
             raise StudioUnavailable(problem, code="unreadable_answer") from None
 
     def complaint(self) -> str:
-        """The seller's own words about what is wrong, cleaned and in quotes; empty if there are none."""
+        """The seller's own words about what is wrong, marked as such; empty if there are none."""
+        words = self.words()
+        return f'the seller says: "{words}"' if words else ""
+
+    def words(self) -> str:
+        """The same, cleaned and not marked."""
         try:
             answer = _mapping(self.json())
         except StudioUnavailable:
             return ""
         issues = answer.get("issues")
         parts = [_error(answer), *map(_issue, issues[:5] if isinstance(issues, list) else ())]
-        words = seller_words("; ".join(filter(None, parts)))
-        return f'the seller says: "{words}"' if words else ""
+        return seller_words("; ".join(filter(None, parts)))
 
 
 def seller_words(text: str, limit: int = 300) -> str:

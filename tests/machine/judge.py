@@ -1,24 +1,27 @@
 """Looks at every transaction, every signature and every byte that leaves, with the chain as the truth."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from seedance_mcp.errors import LedgerBusy, LedgerError, Refused, SeedanceError
-from seedance_mcp.guard.policy import Caps, Policy
 from seedance_mcp.guard.usage import WALLET, WINDOWS, Verdict
 from seedance_mcp.ledger.check import problems
 from seedance_mcp.ledger.database import Row
-from seedance_mcp.ledger.states import MOVES, NEVER, OPEN, SAFETY, UNCOUNTED, Intent, Payment, Purchase, State
+from seedance_mcp.ledger.states import MOVES, NEVER, OPEN, SAFETY, Intent, Payment, Purchase, State
 from seedance_mcp.ledger.views import IN_FLIGHT
 from tests.machine.chain import Authorization, Lie
-from tests.machine.process import Call, Killed, Process
+from tests.machine.process import Call, Process
+from tests.machine.seams import Killed
 from tests.machine.store import Door
+from tests.machine.truth import Rows, against_the_chain, caps_of, counted, in_scope, policy_of, scopes
 
 if TYPE_CHECKING:
     from tests.machine.world import World
 
 CLOCK_TOLERANCE = 60
 LONGEST_VALIDITY = 300
+SLACK = CLOCK_TOLERANCE + LONGEST_VALIDITY + CLOCK_TOLERANCE
+"""A host that makes up the time of a block can make an entry older by the validity of its signature."""
 TERMS = ("id", "purchase", "attempt", "serial", "agent", "model", "rail", "network", "token", "origin", "payer",
          "pay_to", "amount", "fee", "policy", "reserved_at")  # fmt: skip
 SIGNED = ("nonce", "deadline", "path", "body")
@@ -26,8 +29,6 @@ FINAL = frozenset({State.SETTLED, State.RELEASED, State.EXPIRED})
 BELIEVED = frozenset({Lie.FORGE, Lie.AHEAD})
 """One host is enough to make a payment count for longer than it should; it only never gives budget back."""
 UNRESOLVED_DEFAULT = {WALLET: 3, "agent": 1}
-
-Rows = Mapping[int, Row]
 
 
 class Judge:
@@ -125,18 +126,18 @@ class Judge:
     def _admitted(self, process: Process, new: Row, old: Rows, frozen: str | None) -> None:
         self.require(new["state"] == "reserved" and new["owner"] == process.owner, "a payment that begins elsewhere")
         self.require(frozen is None, "admitted while frozen")
-        policy, cost = self._policy_of(new), new["amount"] + new["fee"]
+        policy, cost = policy_of(self.world, new), new["amount"] + new["fee"]
         self.require(policy.approval_above is None or cost <= policy.approval_above, "admitted unapproved")
         for scope in scopes(new):
             caps = caps_of(policy, scope)
-            counted = [row for row in self._counted() if in_scope(row, scope)]
+            together = [row for row in counted(self.rows) if in_scope(row, scope)]
             # A wall clock that was looked at is right to a minute.
             limits = [(window, cap, "amount") for window, cap in caps.money()]
             limits += [(window, cap, "count") for window, cap in caps.counts()]
             for window, cap, what in limits:
                 length = WINDOWS[window]
                 since = -1 if length is None else self.world.clock.true + CLOCK_TOLERANCE * 1000 - length
-                costs = [one["amount"] + one["fee"] for one in counted if one["counted_at"] > since]
+                costs = [one["amount"] + one["fee"] for one in together if one["counted_at"] > since]
                 used = sum(costs) if what == "amount" else len(costs)
                 self.require(used <= cap, f"{used} of {cap} admitted per {window} in {scope}")
             self.require(caps.per_payment is None or cost <= caps.per_payment, "above per_payment")
@@ -212,12 +213,6 @@ class Judge:
         )
         return [row for row in rows if row["subject"] == intent.subject]
 
-    def _policy_of(self, row: Row) -> Policy:
-        return next(policy for policy in self.world.policies if policy.digest == row["policy"])
-
-    def _counted(self) -> Iterator[Row]:
-        return (row for row in self.rows.values() if State(row["state"]) not in UNCOUNTED)
-
     def _is_alive(self, owner: str) -> bool:
         return self._owners.get(owner, 0) > self._now and not self.world.is_gone(owner)
 
@@ -237,52 +232,11 @@ class Judge:
     # The whole.
 
     def after_step(self) -> None:
-        self._against_the_chain()
-        self._windows()
-        self._live()
+        self.wrong += against_the_chain(self.world, self.rows, slack=SLACK if self.lied else CLOCK_TOLERANCE)
         if self._changed:
             self._changed = False
             self.wrong += self._door.read(problems)
         assert not self.wrong, "\n".join(self.wrong)
-
-    def _against_the_chain(self) -> None:
-        """The ledger counts every transfer that ever happened, for no less than it was."""
-        for nonce, transfer in self.world.base.transfers.items():
-            rows = [row for row in self._counted() if row["nonce"] == nonce]
-            self.require(
-                [(row["amount"], row["pay_to"].lower()) for row in rows] == [(transfer.amount, transfer.to)],
-                f"a transfer of {transfer.amount} is counted {len(rows)} times",
-            )
-
-    def _windows(self) -> None:
-        """Money that moved within any window is at most the cap under which the last of its payments was admitted."""
-        taken = self.world.base.transfers
-        moved = [(row, taken[row["nonce"]]) for row in self._counted() if row["nonce"] in taken]
-        # A host that makes up the time of a block can make an entry older by the validity of its signature.
-        slack = CLOCK_TOLERANCE + (LONGEST_VALIDITY + CLOCK_TOLERANCE if self.lied else 0)
-        for _, last in moved:
-            for window, length in WINDOWS.items():
-                since = last.timestamp - length // 1000 + slack if length is not None else 0
-                inside = [row for row, one in moved if since < one.timestamp <= last.timestamp]
-                for scope in {scope for row in inside for scope in scopes(row)}:
-                    self._below_cap(scope, window, [row for row in inside if in_scope(row, scope)])
-
-    def _below_cap(self, scope: str, window: str, inside: list[Row]) -> None:
-        newest = max(inside, key=lambda row: row["id"])
-        cap = dict(caps_of(self._policy_of(newest), scope).money()).get(window)
-        moved = sum(row["amount"] for row in inside)
-        self.require(cap is None or moved <= cap, f"{moved} moved per {window} in {scope}, the cap was {cap}")
-
-    def _live(self) -> None:
-        """No purchase has two signatures abroad that could both be used, or was paid twice."""
-        base, live = self.world.base, dict[str, Authorization]()
-        for held in self.world.seller.held:
-            if held.valid_before > base.block(base.head).timestamp and not base.is_used(held.nonce):
-                self.require(live.setdefault(held.purchase, held) == held, "two live authorizations for one purchase")
-        for purchase in {row["purchase"] for row in self.rows.values()}:
-            nonces = [row["nonce"] for row in self.rows.values() if row["purchase"] == purchase and row["nonce"]]
-            paid = sum(nonce in base.transfers for nonce in set(nonces))
-            self.require(paid <= 1, "one purchase was paid twice")
 
     def recovered(self) -> None:
         """Nothing is open but what was cancelled on the chain, and the ledger counts just what moved."""
@@ -298,19 +252,3 @@ class Judge:
 def same_authorization(row: Row, other: Row) -> bool:
     """Whether both are attempts at one purchase that nothing paid between them."""
     return (row["purchase"], row["serial"]) == (other["purchase"], other["serial"])
-
-
-def scopes(row: Row) -> tuple[str, ...]:
-    return WALLET, f"model:{row['model']}", f"agent:{row['agent']}"
-
-
-def caps_of(policy: Policy, scope: str) -> Caps:
-    kind, _, name = scope.partition(":")
-    if kind == WALLET:
-        return policy.caps
-    return (policy.models if kind == "model" else policy.agents).get(name, Caps())
-
-
-def in_scope(row: Row, scope: str) -> bool:
-    kind, _, name = scope.partition(":")
-    return kind == WALLET or row[kind] == name

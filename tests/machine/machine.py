@@ -6,8 +6,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from seedance_mcp.ledger import operator, payments
 from seedance_mcp.orders import SHIPPED_PAY_TO
 from tests.machine.chain import Lie
-from tests.machine.process import Call, Fault, Process
-from tests.machine.seams import Seam
+from tests.machine.process import Call, Process
+from tests.machine.seams import Fault, Seam
 from tests.machine.seller import ANOTHER_ADDRESS, Reply
 from tests.machine.store import Store
 from tests.machine.world import PRICES, World, orders, policies
@@ -18,7 +18,7 @@ CALLS = 3
 slots = st.integers(0, 1)
 chosen_orders = st.integers(0, len(orders()) - 1)
 seams = st.sampled_from(list(Seam))
-nths = st.integers(1, 4)
+nths = st.sampled_from([1, 1, 1, 2, 3, 4])
 replies = st.sampled_from(list(Reply))
 jumps = st.sampled_from([0] * 9 + [HOUR, -HOUR, DAY + HOUR])
 faults = st.sampled_from([Fault.NONE] * 7 + [Fault.BUSY])
@@ -99,23 +99,37 @@ class Machine(RuleBasedStateMachine):
 
     @rule(slot=slots, which=st.integers(0, CALLS - 1), seam=seams, fault=faults, jump=jumps)
     def go_on(self, slot: int, which: int, seam: Seam, fault: Fault, jump: int) -> None:
-        """Past this seam, with a fault there, and on to another; ``jump`` seconds off the clock meanwhile."""
         process, calls = self.waiting(slot)
         if calls:
-            call, clock = calls[which % len(calls)], self.world.clock
-            clock.skew += jump * 1000
-            process.proceed(call, fault)
+            call = calls[which % len(calls)]
+            self.stumble(process, call, fault, jump)
             process.proceed_to(call, seam)
-            clock.skew -= jump * 1000
 
-    @rule(slot=slots, which=st.integers(0, CALLS - 1), seam=seams, nth=nths, late=st.booleans())
-    def the_other_is_asked_too(self, slot: int, which: int, seam: Seam, nth: int, late: bool) -> None:
-        """For what a call of ``slot`` stopped in, whose lease is over if it is ``late``."""
-        _, calls = self.waiting(slot)
-        asked = [call.order for call in calls if call.order is not None]
-        if asked and (process := self.process(1 - slot)):
+    @rule(slot=slots, order=chosen_orders, seam=seams, nth=nths, fault=faults, jump=jumps)
+    def buy_and_stumble(self, slot: int, order: int, seam: Seam, nth: int, fault: Fault, jump: int) -> None:
+        if process := self.process(slot):
+            call = self.world.buy(process, orders()[order])
+            process.proceed_to(call, seam, nth)
+            self.stumble(process, call, fault, jump)
+            self.world.finish(process, call)
+
+    def stumble(self, process: Process, call: Call, fault: Fault, jump: int) -> None:
+        """Past one seam, with a fault there and a clock that is ``jump`` seconds off for that long."""
+        self.world.clock.skew += jump * 1000
+        process.proceed(call, fault)
+        self.world.clock.skew -= jump * 1000
+
+    @rule(slot=slots, order=chosen_orders, seam=seams, nth=nths, others=seams, late=st.booleans(), ends=st.booleans())
+    def both_buy(self, slot: int, order: int, seam: Seam, nth: int, others: Seam, late: bool, ends: bool) -> None:
+        """One is stopped; the other is asked for the same, after the lease is over if it is ``late``; one goes on."""
+        first, second = self.process(slot), self.process(1 - slot)
+        if first and second:
+            call = self.world.buy(first, orders()[order])
+            first.proceed_to(call, seam, nth)
             self.world.tick(16 if late else 0)
-            process.proceed_to(self.world.buy(process, asked[which % len(asked)]), seam, nth)
+            second.proceed_to(self.world.buy(second, orders()[order]), others)
+            if ends:
+                self.world.finish(first, call)
 
     @rule(slot=slots)
     def go_on_to_the_end(self, slot: int) -> None:

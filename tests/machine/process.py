@@ -4,7 +4,6 @@ import asyncio
 import hashlib
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from functools import cache
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
@@ -14,14 +13,13 @@ from seedance_mcp.balance import Balance
 from seedance_mcp.errors import LedgerBusy
 from seedance_mcp.guard.policy import Policy
 from seedance_mcp.ledger.database import Transaction
-from seedance_mcp.orders import Order
 from seedance_mcp.payment.wallet import Wallet
 from seedance_mcp.purchase import Corridor
 from seedance_mcp.recovery import Recovery
 from seedance_mcp.studio.client import Studio
 from seedance_mcp.studio.models import Answer, Job
 from tests.machine.chain import Witness, Witnesses
-from tests.machine.seams import Seam
+from tests.machine.seams import Fault, Killed, Seam
 from tests.machine.seller import ORIGIN
 from tests.machine.store import Door
 
@@ -35,16 +33,7 @@ KEY = bytes.fromhex("59c6995e998f97a5a0044966f0945389dc9e86dae88c7a8412f4603b6b7
 """Account 1 of the mnemonic that anvil and hardhat share."""
 
 
-class Killed(BaseException):
-    """The process is gone: nothing of it runs any more, no clean-up either."""
-
-
 MOST_SEAMS = 200
-
-
-class Fault(StrEnum):
-    NONE = "none"
-    BUSY = "the ledger is busy"
 
 
 @dataclass(eq=False)
@@ -52,7 +41,6 @@ class Call:
     """One tool call, or one sweep. ``signatures`` counts what it signed; ``at`` names the seam where it waits."""
 
     name: str
-    order: Order | None = None
     scope: anyio.CancelScope | None = None
     at: Seam | None = None
     gate: "asyncio.Future[Fault] | None" = None
@@ -101,9 +89,9 @@ class Process:
     async def policy(self) -> Policy:
         return self.world.policy
 
-    def start(self, name: str, work: Callable[[], Coroutine[Any, Any, object]], order: Order | None = None) -> Call:
+    def start(self, name: str, work: Callable[[], Coroutine[Any, Any, object]]) -> Call:
         """Begin a call; it stops at its first seam."""
-        call = Call(name, order)
+        call = Call(name)
 
         async def run() -> object:
             with anyio.CancelScope() as call.scope:

@@ -9,5 +9,5 @@ def test_money_is_safe_whatever_happens() -> None:
 
 
 def test_money_is_safe_in_a_file(tmp_path: Path) -> None:
-    tally = run(tmp_path / "ledger.db", examples=30, steps=50)
+    tally = run(tmp_path / "ledger.db", examples=60, steps=50)
     assert tally.failure is None, tally.failure

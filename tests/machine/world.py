@@ -121,7 +121,7 @@ class World:
                 witness.lie = lie if number == host else Lie.NONE
 
     def buy(self, process: Process, order: Order) -> Call:
-        return process.start(f"buy {order.model}", lambda: _buy(process.corridor, order), order)
+        return process.start(f"buy {order.model}", lambda: _buy(process.corridor, order))
 
     def finish(self, process: Process, call: Call) -> None:
         """Let a call run as far as it comes without time passing."""

@@ -84,7 +84,7 @@ def test_the_largest_amount_is_twelve_digits() -> None:
         ({"maxTimeoutSeconds": "60"}, "maxTimeoutSeconds"),
         ({"maxTimeoutSeconds": ...}, "maxTimeoutSeconds"),
         ({"maxAmountRequired": "412500"}, "version 1"),
-        ({"extra": None}, "extra"),
+        ({"extra": []}, "extra"),
         ({"extra": {"name": "USDC"}}, "extra.name"),
         ({"extra": {"version": "1"}}, "extra.version"),
         ({"extra": {"version": 2}}, "extra.version"),

@@ -24,7 +24,7 @@ from seedance_mcp.errors import (
     StudioUnavailable,
 )
 from seedance_mcp.guard.policy import LONGEST_VALIDITY, Policy
-from seedance_mcp.guard.usage import Usage, Verdict
+from seedance_mcp.guard.usage import Outcome, Usage, Verdict
 from seedance_mcp.ledger import jobs, payments, views
 from seedance_mcp.ledger.database import Database, Transaction
 from seedance_mcp.ledger.states import Intent, Payment, Purchase, State
@@ -172,8 +172,13 @@ class Corridor:
     async def preview(self, order: Order, quote: Quote) -> tuple[Verdict, Usage, Policy]:
         """What ``buy`` would decide right now. Changes nothing."""
         policy, usage = await self.usage(order)
-        rule = order.rule(policy, quote.offer, await self._balance.read())
-        return rule(usage), usage, policy
+        verdict = order.rule(policy, quote.offer, await self._balance.read())(usage)
+        try:
+            _validity(quote, policy)
+            self._checked_clock(quote)
+        except SeedanceError as error:
+            verdict = Verdict(Outcome.REFUSE, error.code, error.what, error.next)
+        return verdict, usage, policy
 
     async def buy(self, order: Order, quote: Quote) -> tuple[Purchase, bool]:
         """Pay for ``order`` at most once, whatever happens and however often it is called.
@@ -182,9 +187,7 @@ class Corridor:
         may have been faster. Raises Refused when the guard says no (nothing is signed).
         """
         wallet, policy, offer = self.require_wallet(), await self.policy(), quote.offer
-        validity = min(offer.max_timeout_seconds, policy.valid_for, LONGEST_VALIDITY)
-        if validity < SHORTEST_VALIDITY:
-            raise BadChallenge(f"the seller gives {offer.max_timeout_seconds} s to pay, which is too short to be safe")
+        validity = _validity(quote, policy)
         # One payment at a time in a process: a seller that hangs gets one signature, not one for each parallel call.
         async with self._paying:
             balance = await self._balance.read()
@@ -378,7 +381,10 @@ class Corridor:
     def _checked_clock(self, quote: Quote) -> int:
         """Now. A wrong clock would sign for longer than meant and forget spending, so nothing is bought by one."""
         if quote.date is None:
-            raise StudioUnavailable("the seller's answer has no Date, so this machine's clock cannot be checked")
+            raise StudioUnavailable(
+                "the seller's answer has no Date, so this machine's clock cannot be checked",
+                next="Do not retry; tell the operator.",
+            )
         now = self.now()
         apart = now // 1000 - quote.date
         if abs(apart) > CLOCK_TOLERANCE:
@@ -389,3 +395,12 @@ class Corridor:
                 code="clock",
             )
         return now
+
+
+def _validity(quote: Quote, policy: Policy) -> int:
+    """Seconds for which an authorization is signed. Raises BadChallenge when the seller gives too few."""
+    given = quote.offer.max_timeout_seconds
+    validity = min(given, policy.valid_for, LONGEST_VALIDITY)
+    if validity < SHORTEST_VALIDITY:
+        raise BadChallenge(f"the seller gives {given} s to pay, which is too short to be safe")
+    return validity

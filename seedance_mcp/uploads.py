@@ -200,7 +200,10 @@ class Uploads:
             )
         try:
             with anyio.fail_after(at_most(PUT_SECONDS)):
-                blob_url = await self._corridor.studio.put_blob(ticket, prepared.data, prepared.content_type)
+                blob_url = purchase.upload.blob_url if purchase.upload else None
+                if blob_url is None:
+                    blob_url = await self._corridor.studio.put_blob(ticket, prepared.data, prepared.content_type)
+                    await self._corridor.database.write(jobs.keep_blob, purchase.id, blob_url)
                 url = await self._corridor.studio.confirm(ticket.upload_id, blob_url)
         except TimeoutError:
             raise StudioUnavailable(

@@ -169,6 +169,11 @@ def keep_ticket(tx: Transaction, purchase: Purchase, ticket: bytes, dies_at: int
     )
 
 
+def keep_blob(tx: Transaction, purchase_id: str, blob_url: str) -> None:
+    """The bytes of an upload are stored: what is left is to confirm them."""
+    tx.do("UPDATE uploads SET blob_url = :url WHERE purchase = :purchase", purchase=purchase_id, url=blob_url)
+
+
 def finish_upload(tx: Transaction, purchase_id: str, url: str) -> None:
     tx.do("UPDATE uploads SET url = :url, ticket = NULL WHERE purchase = :purchase", purchase=purchase_id, url=url)
     close_if_done(tx, purchase_id)

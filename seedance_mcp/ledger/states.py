@@ -96,7 +96,7 @@ class ClipJob:
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """A paid upload; ``ticket`` (sealed) is kept until ``url`` is known."""
+    """A paid upload; ``ticket`` (sealed) is kept until ``url`` is known, ``blob_url`` once the bytes are stored."""
 
     purchase: str
     sha256: str
@@ -104,6 +104,7 @@ class Upload:
     height: int
     ticket: bytes | None
     ticket_dies_at: int | None
+    blob_url: str | None
     url: str | None
 
 

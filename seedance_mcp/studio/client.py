@@ -21,7 +21,9 @@ from seedance_mcp.studio.models import (
     Answer,
     Job,
     UploadTicket,
+    find,
     generate_path,
+    link,
     parse_job,
     parse_jobs,
 )
@@ -111,13 +113,14 @@ class Studio:
         return stated_link(answer, "url")
 
     async def confirm(self, upload_id: str, blob_url: str) -> str:
-        """Ends an upload; the image's URL. Raises StudioUnavailable, StudioRejected or NotFound."""
+        """Ends an upload; the image's URL, which is the blob's own where the answer names none. Raises StudioUnavailable, StudioRejected or NotFound."""
         body = json.dumps({"uploadId": upload_id, "blobUrl": blob_url}).encode()
         answer = await self._persist(
             lambda: self._send("POST", f"{self.origin}{UPLOAD_PATH}/confirm", body=body, auth=self._login),
             until=self._now() + _CONFIRM_WITHIN,
         )
-        return stated_link(successful(answer, f"upload {upload_id}"), "blobUrl")
+        answer = successful(answer, f"upload {upload_id}")
+        return link(find(answer.json(), "blobUrl")) or link(find(answer.json(), "url")) or blob_url
 
     async def job(self, job_id: str) -> Job:
         """One job of this wallet. Raises NotFound (also for another wallet's), StudioUnavailable or StudioRejected."""

@@ -127,6 +127,7 @@ CREATE TABLE uploads (
     height        INTEGER NOT NULL,
     ticket        BLOB,                  -- sealed: the seller's upload token, until the image is there
     ticket_dies_at INTEGER,
+    blob_url      TEXT,                  -- the bytes are stored there, and only have to be confirmed
     url           TEXT
 ) STRICT;
 CREATE INDEX uploads_by_url ON uploads (url);

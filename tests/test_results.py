@@ -46,7 +46,7 @@ def purchase(state: State = State.CLAIMED, **changes: Any) -> Purchase:
 SAVED = job(status="complete", progress=100, video_path="/clips/dawn.mp4")
 LOST = job(status="complete", lost=True, error="the link is dead")
 FAILED = job(status="failed", error="No faces, please.")
-UPLOAD = Upload("pur_1", "ab" * 32, 640, 360, None, None, "https://images.example/1.jpg")
+UPLOAD = Upload("pur_1", "ab" * 32, 640, 360, None, None, None, "https://images.example/1.jpg")
 
 
 @pytest.mark.parametrize(

@@ -113,7 +113,10 @@ class Studio:
         return stated_link(answer, "url")
 
     async def confirm(self, upload_id: str, blob_url: str) -> str:
-        """Ends an upload; the image's URL, which is the blob's own where the answer names none. Raises StudioUnavailable, StudioRejected or NotFound."""
+        """Ends an upload; the image's URL, which is the blob's own where the answer names none.
+
+        Raises StudioUnavailable, StudioRejected or NotFound.
+        """
         body = json.dumps({"uploadId": upload_id, "blobUrl": blob_url}).encode()
         answer = await self._persist(
             lambda: self._send("POST", f"{self.origin}{UPLOAD_PATH}/confirm", body=body, auth=self._login),

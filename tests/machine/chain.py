@@ -1,5 +1,6 @@
 """A chain that is the truth about money, and hosts that may lie about it."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -114,6 +115,7 @@ class Witness(Host):
         self._wanted = wanted
         self._patience = PATIENCE
         self._in_a_row = 0
+        self._asking: asyncio.Task[object] | None = None
         self.lie = Lie.NONE
 
     async def block(self, block: int | str) -> Block:
@@ -134,7 +136,9 @@ class Witness(Host):
 
     async def authorization_used(self, token: str, payer: str, nonce: bytes, *, block: int | str = "latest") -> bool:
         await self._listen()
-        self._in_a_row += 1
+        # Each call is a task of its own.
+        asking = asyncio.current_task()
+        self._in_a_row, self._asking = (self._in_a_row + 1 if asking is self._asking else 1), asking
         if self._in_a_row > PATIENCE // 2:
             raise AssertionError("it asks for one nonce after the other, without end")
         if self.lie in {Lie.UNUSED, Lie.FORGE, Lie.ELSEWHERE}:

@@ -21,7 +21,7 @@ seams = st.sampled_from(list(Seam))
 nths = st.sampled_from([1, 1, 1, 2, 3, 4])
 replies = st.sampled_from(list(Reply))
 jumps = st.sampled_from([0] * 9 + [HOUR, -HOUR, DAY + HOUR])
-faults = st.sampled_from([Fault.NONE] * 7 + [Fault.BUSY])
+faults = st.sampled_from([Fault.NONE] * 6 + [Fault.BUSY, Fault.FROZEN])
 
 
 class Machine(RuleBasedStateMachine):
@@ -115,9 +115,13 @@ class Machine(RuleBasedStateMachine):
 
     def stumble(self, process: Process, call: Call, fault: Fault, jump: int) -> None:
         """Past one seam, with a fault there and a clock that is ``jump`` seconds off for that long."""
+        if fault is Fault.FROZEN:
+            self.freeze(frozen=True)
         self.world.clock.skew += jump * 1000
         process.proceed(call, fault)
         self.world.clock.skew -= jump * 1000
+        if fault is Fault.FROZEN:
+            self.freeze(frozen=False)
 
     @rule(slot=slots, order=chosen_orders, seam=seams, nth=nths, others=seams, late=st.booleans(), ends=st.booleans())
     def both_buy(self, slot: int, order: int, seam: Seam, nth: int, others: Seam, late: bool, ends: bool) -> None:

@@ -15,6 +15,7 @@ class Seam(StrEnum):
 class Fault(StrEnum):
     NONE = "none"
     BUSY = "the ledger is busy"
+    FROZEN = "the operator freezes purchases, and unfreezes them later"
 
 
 class Killed(BaseException):

@@ -95,6 +95,13 @@ async def test_giving_up_before_sending_leaves_it_signed_and_free(desk: Desk) ->
     assert ((await desk.look(payment)).state, (await desk.look(payment)).owner) == (State.SIGNED, "")
 
 
+async def test_no_signature_is_recorded_while_frozen(desk: Desk) -> None:
+    payment = (await desk.reserve()).payment
+    await desk.database.write(operator.freeze, "a leak", desk.now)
+    assert not await desk.sign(payment)
+    assert (await desk.look(payment)).state is State.RESERVED
+
+
 @pytest.mark.parametrize("state", [State.SIGNED, State.SENT])
 async def test_nothing_is_sent_while_frozen(desk: Desk, state: State) -> None:
     payment = await desk.at(state)

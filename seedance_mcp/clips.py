@@ -1,12 +1,20 @@
 """Clips: what they would cost, and buying one."""
 
 import secrets
-import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import anyio
 
+from seedance_mcp.clip_order import (
+    ClipOrder,
+    canonical_request,
+    check,
+    clip_request,
+    quoted_terms,
+    references,
+    stand_in,
+)
 from seedance_mcp.errors import BadChallenge, InvalidArgument, NotFound, SeedanceError, StudioError, StudioUnavailable
 from seedance_mcp.guard.budget import Budget, budget
 from seedance_mcp.guard.usage import Outcome, Verdict
@@ -26,33 +34,12 @@ from seedance_mcp.studio.dialects import (
     schema_from_challenge,
 )
 from seedance_mcp.studio.images import nearest_aspect
-from seedance_mcp.studio.models import MODELS, ClipRequest
+from seedance_mcp.studio.models import ClipRequest
 from seedance_mcp.timing import at_most
 from seedance_mcp.uploads import Picture, Uploads
 
 QUOTE_LIFE = 10 * 60_000
 SCHEMA_SECONDS = 8
-LONGEST_PROMPT = 5_000
-_STAND_IN_PROMPT = "a slow camera move"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClipOrder:
-    """The arguments of a clip, as the agent gave them. ``max_price`` is micro-USD over uploads and clip together."""
-
-    model: str = "seedance"
-    prompt: str | None = None
-    image: str | None = None
-    last_image: str | None = None
-    duration: int = 5
-    resolution: str = "720p"
-    aspect_ratio: str = "auto"
-    generate_audio: bool | None = None
-    camera_fixed: bool | None = None
-    seed: int | None = None
-    take: int = 1
-    quote_id: str | None = None
-    max_price: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,12 +74,12 @@ class Clips:
 
     async def estimate(self, clip: ClipOrder) -> Estimate:
         """What ``clip`` would cost now, and what the policy would say. Pays nothing and changes no budget."""
-        _check(clip, partial=True)
-        pictures = [await self._uploads.picture(ref, name) for name, ref in _references(clip)]
+        check(clip, partial=True)
+        pictures = [await self._uploads.picture(ref, name) for name, ref in references(clip)]
         try:
             dialect = await self._dialect(clip.model)
             aspect = await self._aspect(clip, pictures, dialect)
-            request = _request(clip, aspect, [_stand_in(picture, self._origin) for picture in pictures])
+            request = clip_request(clip, aspect, [stand_in(picture, self._origin) for picture in pictures])
             quote, dialect = await self._quote(request, dialect)
         except StudioError as error:
             if error.code != "studio_unavailable":
@@ -103,7 +90,7 @@ class Clips:
         promise = operator.Quote(
             id=f"q_{secrets.token_hex(8)}",
             agent=self._agent,
-            terms=_terms(clip, dialect),
+            terms=quoted_terms(clip, dialect),
             price=quote.price,
             expires_at=self._corridor.now() + QUOTE_LIFE,
         )
@@ -113,9 +100,9 @@ class Clips:
 
     async def generate(self, clip: ClipOrder) -> Bought:
         """Buy ``clip``, or answer with the purchase that a repeated call meets."""
-        _check(clip, partial=False)
+        check(clip, partial=False)
         self._require_no_key(clip.prompt or "")
-        pictures = [await self._uploads.picture(ref, name) for name, ref in _references(clip)]
+        pictures = [await self._uploads.picture(ref, name) for name, ref in references(clip)]
         draft = self._order(clip, pictures, None)
         async with self._corridor.turn(draft.key):
             known = await self._corridor.known(draft)
@@ -177,8 +164,8 @@ class Clips:
         local = [picture for picture in pictures if picture.url is None]
         if local:
             # An upload is worth nothing without its clip: the clip is judged before the upload is paid.
-            stand_ins = [_stand_in(picture, self._origin) for picture in pictures]
-            quote, dialect = await self._quote(_request(clip, aspect, stand_ins), dialect)
+            stand_ins = [stand_in(picture, self._origin) for picture in pictures]
+            quote, dialect = await self._quote(clip_request(clip, aspect, stand_ins), dialect)
             unpaid = len([picture for picture in local if not await self._uploads.is_paid(picture)])
             order = replace(
                 self._order(clip, pictures, dialect, promised),
@@ -194,7 +181,7 @@ class Clips:
                 hosted = None if picture.url else await self._uploads.host(picture, limit=clip.max_price)
                 paid += hosted.charged if hosted else 0
                 urls.append(hosted.url if hosted else picture.url or "")
-            quote, dialect = await self._quote(_request(clip, aspect, urls), dialect)
+            quote, dialect = await self._quote(clip_request(clip, aspect, urls), dialect)
             order = self._order(clip, pictures, dialect, promised, already=paid)
             purchase, begun = await self._corridor.buy(order, quote)
         except SeedanceError as error:
@@ -260,7 +247,7 @@ class Clips:
             raise InvalidArgument(f"quote_id {clip.quote_id[:40]!r} is not known", next="Call estimate_cost for one.")
         if quote.expires_at < self._corridor.now():
             raise InvalidArgument("the quote of quote_id has expired", next="Call estimate_cost for a new one.")
-        terms = _terms(clip, dialect)
+        terms = quoted_terms(clip, dialect)
         if quote.terms["aspect_ratio"] in {"auto", aspect}:
             terms["aspect_ratio"] = quote.terms["aspect_ratio"]
         wrong = [name for name, value in quote.terms.items() if terms[name] != value]
@@ -300,7 +287,7 @@ class Clips:
         return Order(
             agent=self._agent,
             model=clip.model,
-            request=_canonical(clip, pictures),
+            request=canonical_request(clip, pictures),
             take=clip.take,
             generation=generation,
             table=table,
@@ -312,75 +299,6 @@ class Clips:
     @property
     def _origin(self) -> str:
         return self._corridor.studio.origin
-
-
-def _check(clip: ClipOrder, *, partial: bool) -> None:
-    if clip.model not in MODELS:
-        raise InvalidArgument(f"model {clip.model[:40]!r} is not sold: choose {' or '.join(MODELS)}")
-    if clip.take < 1:
-        raise InvalidArgument(f"take {clip.take} is not a take: count from 1")
-    if clip.prompt is not None and any("\ud800" <= character <= "\udfff" for character in clip.prompt):
-        raise InvalidArgument("prompt contains half a character (a lone surrogate)", next="Send it as plain Unicode.")
-    if clip.prompt is not None and len(clip.prompt) > LONGEST_PROMPT:
-        raise InvalidArgument(f"prompt has {len(clip.prompt)} characters, and {LONGEST_PROMPT} is the most")
-    if partial:
-        return
-    if not (clip.prompt or "").strip():
-        raise InvalidArgument("prompt is empty: say what should move, and how")
-    if clip.image is None:
-        raise InvalidArgument("image is missing: give an https URL, or a path to an image")
-
-
-def _references(clip: ClipOrder) -> list[tuple[str, str]]:
-    if clip.image is None and clip.last_image is not None:
-        raise InvalidArgument("last_image needs an image to start from")
-    pairs = (("image", clip.image), ("last_image", clip.last_image))
-    return [(name, reference) for name, reference in pairs if reference is not None]
-
-
-def _request(clip: ClipOrder, aspect: str, urls: list[str]) -> ClipRequest:
-    return ClipRequest(
-        model=clip.model,
-        prompt=clip.prompt or _STAND_IN_PROMPT,
-        image=urls[0] if urls else "https://stablestudio.dev/stand-in.jpg",
-        last_image=urls[1] if len(urls) > 1 else None,
-        duration=clip.duration,
-        resolution=clip.resolution,
-        aspect_ratio=aspect,
-        generate_audio=clip.generate_audio,
-        camera_fixed=clip.camera_fixed,
-        seed=clip.seed,
-    )
-
-
-def _stand_in(picture: Picture, origin: str) -> str:
-    """A URL to be quoted with: the seller looks at the form of it only."""
-    return picture.url or f"{origin}/stand-in.jpg"
-
-
-def _canonical(clip: ClipOrder, pictures: list[Picture]) -> Mapping[str, object]:
-    """What makes two calls the same purchase: text in NFC, defaults filled in, images by their bytes where known."""
-    return {
-        "prompt": unicodedata.normalize("NFC", clip.prompt or ""),
-        "images": [dict(picture.identity) for picture in pictures],
-        "duration": clip.duration,
-        "resolution": clip.resolution,
-        "aspect_ratio": clip.aspect_ratio,
-        "generate_audio": clip.generate_audio,
-        "camera_fixed": clip.camera_fixed or False,
-        "seed": clip.seed,
-    }
-
-
-def _terms(clip: ClipOrder, dialect: Dialect) -> dict[str, object]:
-    return {
-        "model": clip.model,
-        "generation": dialect.generation,
-        "duration": clip.duration,
-        "resolution": clip.resolution,
-        "aspect_ratio": clip.aspect_ratio,
-        "generate_audio": clip.generate_audio,
-    }
 
 
 def _require_valid(body: Mapping[str, object], dialect: Dialect) -> None:

@@ -4,9 +4,9 @@ import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from seedance_mcp.errors import BadChallenge, OutcomeUnknown, Refused
+from seedance_mcp.errors import BadChallenge, OutcomeUnknown, Refused, SeedanceError, StudioUnavailable
 from seedance_mcp.guard.decision import decide, scopes
-from seedance_mcp.guard.policy import Policy
+from seedance_mcp.guard.policy import LONGEST_VALIDITY, Policy
 from seedance_mcp.guard.usage import Outcome, Proposal, Usage, Verdict
 from seedance_mcp.ledger.audit import canonical
 from seedance_mcp.ledger.states import Intent, Purchase, State
@@ -15,6 +15,9 @@ from seedance_mcp.payment.challenge import Challenge, Offer
 
 SHIPPED_PAY_TO = "0x07F067959297767c887dbfA3C72379c66E82a045"
 """Where StableStudio's challenges were seen to send money when this version was released."""
+CLOCK_TOLERANCE = 60
+SHORTEST_VALIDITY = 30
+"""Seconds."""
 RAILS = ("x402",)
 """The rails that this version pays over."""
 
@@ -39,6 +42,33 @@ class Quote:
     @property
     def price(self) -> int:
         return self.offer.amount
+
+    def validity(self, policy: Policy) -> int:
+        """Seconds for which an authorization is signed. Raises BadChallenge when the seller gives too few."""
+        given = self.offer.max_timeout_seconds
+        validity = min(given, policy.valid_for, LONGEST_VALIDITY)
+        if validity < SHORTEST_VALIDITY:
+            raise BadChallenge(f"the seller gives {given} s to pay, which is too short to be safe")
+        return validity
+
+    def check_clock(self, now: int) -> None:
+        """A wrong clock (``now`` in milliseconds) would sign for longer than meant and forget what was spent.
+
+        Raises SeedanceError (``clock``), and StudioUnavailable where the seller does not tell the time.
+        """
+        if self.date is None:
+            raise StudioUnavailable(
+                "the seller's answer has no Date, so this machine's clock cannot be checked",
+                next="Do not retry; tell the operator.",
+            )
+        apart = now // 1000 - self.date
+        if abs(apart) > CLOCK_TOLERANCE:
+            way = "ahead of" if apart > 0 else "behind"
+            raise SeedanceError(
+                f"this machine's clock is {abs(apart)} s {way} the seller's",
+                next="Ask the operator to set the clock.",
+                code="clock",
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

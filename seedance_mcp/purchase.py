@@ -11,7 +11,6 @@ import httpx
 
 from seedance_mcp.deliveries import context, delivery, seal_ticket
 from seedance_mcp.errors import (
-    BadChallenge,
     ChainError,
     LedgerBusy,
     LedgerError,
@@ -23,7 +22,7 @@ from seedance_mcp.errors import (
     StudioRejected,
     StudioUnavailable,
 )
-from seedance_mcp.guard.policy import LONGEST_VALIDITY, Policy
+from seedance_mcp.guard.policy import Policy
 from seedance_mcp.guard.usage import Outcome, Usage, Verdict
 from seedance_mcp.ledger import jobs, payments, views
 from seedance_mcp.ledger.database import Database, Transaction
@@ -41,7 +40,6 @@ from seedance_mcp.timing import at_most, elapsed
 if TYPE_CHECKING:
     from seedance_mcp.balance import Balance
 
-CLOCK_TOLERANCE = 60
 QUOTE_SECONDS = 10
 SIGN_WITHIN = 22
 """Seconds into a call after which nothing new is signed: its answer would come after the client has gone."""
@@ -52,7 +50,6 @@ LOST_SERIALS = 20
 RECORD_TRIES = 5
 OTHERS_SECONDS = 8
 OTHERS_PAUSE = 0.2
-SHORTEST_VALIDITY = 30
 _USED = "nonce_already_used"
 _PENDING = "settlement_pending"
 
@@ -174,8 +171,8 @@ class Corridor:
         policy, usage = await self.usage(order)
         verdict = order.rule(policy, quote.offer, await self._balance.read())(usage)
         try:
-            _validity(quote, policy)
-            self._checked_clock(quote)
+            quote.validity(policy)
+            quote.check_clock(self.now())
         except SeedanceError as error:
             verdict = Verdict(Outcome.REFUSE, error.code, error.what, error.next)
         return verdict, usage, policy
@@ -187,7 +184,7 @@ class Corridor:
         may have been faster. Raises Refused when the guard says no (nothing is signed).
         """
         wallet, policy, offer = self.require_wallet(), await self.policy(), quote.offer
-        validity = _validity(quote, policy)
+        validity = quote.validity(policy)
         # One payment at a time in a process: a seller that hangs gets one signature, not one for each parallel call.
         async with self._paying:
             balance = await self._balance.read()
@@ -245,7 +242,8 @@ class Corridor:
     def _reserve(
         self, tx: Transaction, quote: Quote, intent: Intent, needed: Sequence[tuple[str, str]], rule: payments.Rule
     ) -> Purchase | Verdict:
-        now = self._checked_clock(quote)
+        now = self.now()
+        quote.check_clock(now)
         payments.release_own(tx, self._owner, now)
         return payments.reserve(tx, intent, needed, rule, self._owner, now)
 
@@ -377,30 +375,3 @@ class Corridor:
                 await self.database.write(statement)
                 return
         await self.database.write(statement)
-
-    def _checked_clock(self, quote: Quote) -> int:
-        """Now. A wrong clock would sign for longer than meant and forget spending, so nothing is bought by one."""
-        if quote.date is None:
-            raise StudioUnavailable(
-                "the seller's answer has no Date, so this machine's clock cannot be checked",
-                next="Do not retry; tell the operator.",
-            )
-        now = self.now()
-        apart = now // 1000 - quote.date
-        if abs(apart) > CLOCK_TOLERANCE:
-            way = "ahead of" if apart > 0 else "behind"
-            raise SeedanceError(
-                f"this machine's clock is {abs(apart)} s {way} the seller's",
-                next="Ask the operator to set the clock.",
-                code="clock",
-            )
-        return now
-
-
-def _validity(quote: Quote, policy: Policy) -> int:
-    """Seconds for which an authorization is signed. Raises BadChallenge when the seller gives too few."""
-    given = quote.offer.max_timeout_seconds
-    validity = min(given, policy.valid_for, LONGEST_VALIDITY)
-    if validity < SHORTEST_VALIDITY:
-        raise BadChallenge(f"the seller gives {given} s to pay, which is too short to be safe")
-    return validity

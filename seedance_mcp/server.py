@@ -89,7 +89,7 @@ def build_server(runtime: Runtime) -> MCPServer[None]:
         take: Take = 1,
     ) -> Annotated[CallToolResult, EstimateResult]:
         app = await started()
-        from seedance_mcp.clips import ClipOrder  # noqa: PLC0415
+        from seedance_mcp.clip_order import ClipOrder  # noqa: PLC0415
         from seedance_mcp.studio.prices import TABLE_DATE  # noqa: PLC0415
 
         order = ClipOrder(
@@ -144,7 +144,7 @@ def build_server(runtime: Runtime) -> MCPServer[None]:
         take: Take = 1,
     ) -> Annotated[CallToolResult, GenerateResult]:
         app = await started()
-        from seedance_mcp.clips import ClipOrder  # noqa: PLC0415
+        from seedance_mcp.clip_order import ClipOrder  # noqa: PLC0415
         from seedance_mcp.orders import outcome_unknown  # noqa: PLC0415
 
         order = ClipOrder(

@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from seedance_mcp.app import App, open_app
-from seedance_mcp.clips import ClipOrder
+from seedance_mcp.clip_order import ClipOrder
 from seedance_mcp.errors import StudioRejected
 from seedance_mcp.guard.usage import Outcome
 from seedance_mcp.ledger.states import State

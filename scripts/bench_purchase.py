@@ -24,7 +24,7 @@ from bench_spending import Spending, spending
 from PIL import Image
 
 from seedance_mcp.app import App, open_app
-from seedance_mcp.clips import ClipOrder
+from seedance_mcp.clip_order import ClipOrder
 from seedance_mcp.payment import x402
 from seedance_mcp.payment.challenge import parse_challenge
 from seedance_mcp.payment.wallet import Wallet

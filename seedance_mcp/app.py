@@ -16,18 +16,25 @@ from anyio.to_thread import run_sync
 from seedance_mcp import __version__
 from seedance_mcp.balance import Balance
 from seedance_mcp.chain import Chain
+from seedance_mcp.chain.eip3009 import AuthorizationHost
+from seedance_mcp.chain.tip20 import MemoHost
 from seedance_mcp.clips import Clips
+from seedance_mcp.continuity import Continuity, Marker
 from seedance_mcp.errors import InvalidSettings
 from seedance_mcp.fetching import Fetcher
 from seedance_mcp.jobs import Watcher
 from seedance_mcp.ledger.database import Database
 from seedance_mcp.login import WalletLogin
 from seedance_mcp.opening import open_ledger
-from seedance_mcp.payment.tokens import BASE_USDC
+from seedance_mcp.payment.tokens import BASE_USDC, TEMPO_USDCE
 from seedance_mcp.payment.wallet import Wallet
 from seedance_mcp.policy_file import PolicyFile
 from seedance_mcp.purchase import Corridor
+from seedance_mcp.rails.base import BaseRail
+from seedance_mcp.rails.rail import Rail
+from seedance_mcp.rails.tempo import TempoRail
 from seedance_mcp.recovery import Recovery
+from seedance_mcp.sending import Sender
 from seedance_mcp.settings import LOOPBACK, Settings
 from seedance_mcp.studio.client import Studio
 from seedance_mcp.timing import now
@@ -61,7 +68,8 @@ class App:
     clips: Clips
     watcher: Watcher
     recovery: Recovery
-    chain: Chain
+    continuity: Continuity | None
+    rails: Mapping[str, Rail]
     now: Callable[[], int]
 
 
@@ -72,7 +80,8 @@ async def open_app(settings: Settings, *, wallet: Wallet | None = None, sandbox:
     ``wallet`` replaces the operator's, and must be given for the ``sandbox``. Raises InvalidSettings, LedgerError.
     """
     async with AsyncExitStack() as stack:
-        wallet = wallet if sandbox or wallet is not None else await run_sync(load_wallet, settings)
+        given = sandbox or wallet is not None
+        wallet = wallet if given else await run_sync(load_wallet, settings)
         database = await open_ledger(settings, "sandbox" if sandbox else "real")
         stack.push_async_callback(database.close)
         # Two clients, so that nothing of one side (a cookie, a connection) is ever seen by the other.
@@ -88,14 +97,28 @@ async def open_app(settings: Settings, *, wallet: Wallet | None = None, sandbox:
             writable=(*settings.image_roots, settings.output_dir),
             database=database,
         )
-        chain = Chain(world, settings.base_rpc_urls, BASE_USDC.chain_id)
-        recovery = Recovery(studio=studio, database=database, chain=chain, policy=policy.current, owner=owner, now=now)
+        rails = make_rails(settings, world, wallet.address if wallet else None)
+        recovery = Recovery(studio=studio, database=database, rails=rails, policy=policy.current, owner=owner, now=now)
+        sender = Sender(
+            studio=studio, database=database, wallet=wallet, rails=rails, recovery=recovery, owner=owner, now=now
+        )
+        # A key that lies in no file has no place beside it for a mark.
+        marker = None if given or settings.private_key is not None else Marker(settings.keystore)
+        continuity = (
+            Continuity(
+                database=database, rails=rails, policy=policy.current, payer=wallet.address, marker=marker, now=now
+            )
+            if wallet
+            else None
+        )
         corridor = Corridor(
             studio=studio,
             database=database,
             wallet=wallet,
             policy=policy.current,
-            balance=Balance(chain, BASE_USDC.address, wallet.address if wallet else None, now),
+            rails=rails,
+            continuity=continuity,
+            sender=sender,
             recovery=recovery,
             owner=owner,
             now=now,
@@ -113,14 +136,39 @@ async def open_app(settings: Settings, *, wallet: Wallet | None = None, sandbox:
             now=now,
         )
         clips = Clips(corridor, uploads, settings.agent)
-        yield App(settings, database, wallet, policy, corridor, uploads, clips, watcher, recovery, chain, now)
+        yield App(
+            settings, database, wallet, policy, corridor, uploads, clips, watcher, recovery, continuity, rails, now
+        )
 
 
 @asynccontextmanager
-async def open_chain(settings: Settings) -> AsyncIterator[Chain]:
-    """Base alone, for reading."""
+async def open_rails(settings: Settings, owner: str | None) -> AsyncIterator[Mapping[str, Rail]]:
+    """The rails alone, for reading what ``owner`` has."""
     async with _http(ANSWER_SECONDS) as world:
-        yield Chain(world, settings.base_rpc_urls, BASE_USDC.chain_id)
+        yield make_rails(settings, world, owner)
+
+
+def make_rails(settings: Settings, world: httpx.AsyncClient, owner: str | None) -> Mapping[str, Rail]:
+    """Each rail by its name; ``owner`` is the address whose balances are read."""
+    base = Chain([AuthorizationHost(world, url, BASE_USDC.chain_id) for url in _distinct(settings.base_rpc_urls)])
+    tempo = Chain([MemoHost(world, url, TEMPO_USDCE.chain_id) for url in _distinct(settings.tempo_rpc_urls)])
+    rails = (
+        BaseRail(BASE_USDC, base, Balance(base, BASE_USDC.address, owner, now)),
+        TempoRail(TEMPO_USDCE, tempo, Balance(tempo, TEMPO_USDCE.address, owner, now)),
+    )
+    return {rail.name: rail for rail in rails}
+
+
+def _distinct(urls: Sequence[str]) -> list[str]:
+    """Each host once: naming one twice makes no second opinion."""
+    return list(dict.fromkeys(url.rstrip("/") for url in urls))
+
+
+@asynccontextmanager
+async def open_chain(settings: Settings) -> AsyncIterator[Chain[AuthorizationHost]]:
+    """Base alone, for reading."""
+    async with open_rails(settings, None) as rails:
+        yield rails["x402"].chain
 
 
 @asynccontextmanager

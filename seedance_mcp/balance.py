@@ -1,6 +1,7 @@
 """What the wallet holds, as far as it can be read."""
 
 from collections.abc import Callable
+from typing import Any
 
 import anyio
 
@@ -14,7 +15,7 @@ SECONDS = 4
 class Balance:
     """A token's balance of ``owner`` in micro-USD, read at most every half minute; ``now`` gives epoch milliseconds."""
 
-    def __init__(self, chain: Chain, token: str, owner: str | None, now: Callable[[], int]) -> None:
+    def __init__(self, chain: Chain[Any], token: str, owner: str | None, now: Callable[[], int]) -> None:
         self._chain = chain
         self._token = token
         self._owner = owner

@@ -86,17 +86,17 @@ class Clips:
                 raise
             return await self._from_table(clip, error)
         order = self._order(clip, pictures, dialect)
-        verdict, usage, policy = await self._corridor.preview(order, quote)
+        seen = await self._corridor.preview(order, quote)
         promise = operator.Quote(
             id=f"q_{secrets.token_hex(8)}",
             agent=self._agent,
             terms=quoted_terms(clip, dialect),
-            price=quote.price,
+            price=seen.offer.amount,
             expires_at=self._corridor.now() + QUOTE_LIFE,
         )
         await self._corridor.database.write(operator.keep_quote, promise, self._corridor.now())
-        left = budget(policy, usage, clip.model, self._agent)
-        return Estimate(quote.price, True, promise, quote.challenge.offers, verdict, left)
+        left = budget(seen.policy, seen.usage, clip.model, self._agent)
+        return Estimate(seen.offer.amount, True, promise, quote.challenge.offers, seen.verdict, left)
 
     async def generate(self, clip: ClipOrder) -> Bought:
         """Buy ``clip``, or answer with the purchase that a repeated call meets."""
@@ -172,7 +172,7 @@ class Clips:
                 planned=unpaid * prices.UPLOAD,
                 planned_payments=unpaid,
             )
-            verdict, _, _ = await self._corridor.preview(order, quote)
+            verdict = (await self._corridor.preview(order, quote)).verdict
             if verdict.outcome is not Outcome.ALLOW:
                 raise refusal(verdict)
         paid, urls = 0, []
@@ -314,10 +314,10 @@ def _require_no_trap(quote: Quote, request: ClipRequest, dialect: Dialect) -> No
     """A quote at the route's maximum where the table expects less: the seller found the body invalid."""
     table = prices.estimate(request.model, dialect.generation, request.duration, request.resolution)
     maxima = {*prices.ROUTE_MAXIMA.values(), prices.most(request.model, dialect.generation)}
-    if quote.price in maxima and (table is None or table < quote.price):
+    if quote.dearest in maxima and (table is None or table < quote.dearest):
         expected = f" (the price table expects {dollars(table)})" if table is not None else ""
         raise BadChallenge(
-            f"the seller quotes its maximum of {dollars(quote.price)}{expected}, "
+            f"the seller quotes its maximum of {dollars(quote.dearest)}{expected}, "
             "which means that it found the request invalid",
             next="Change the request: another duration, resolution or image.",
             code="maximum_quote",

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 
 from seedance_mcp.errors import BadChallenge, OutcomeUnknown, Refused, SeedanceError, StudioUnavailable
 from seedance_mcp.guard.decision import decide, scopes
@@ -16,10 +16,11 @@ from seedance_mcp.payment.challenge import Challenge, Offer
 SHIPPED_PAY_TO = "0x07F067959297767c887dbfA3C72379c66E82a045"
 """Where StableStudio's challenges were seen to send money when this version was released."""
 CLOCK_TOLERANCE = 60
-SHORTEST_VALIDITY = 30
-"""Seconds."""
-RAILS = ("x402",)
-"""The rails that this version pays over."""
+"""Seconds between this machine's clock and the seller's, or the chain's, within which payments are signed."""
+LONGEST_AHEAD = LONGEST_VALIDITY - CLOCK_TOLERANCE
+"""Seconds for which a signature lasts at most by this machine's clock, so that it is no longer by the true time."""
+SHORTEST_VALIDITY: Mapping[str, int] = {"x402": 30, "mpp": 15}
+"""Seconds by rail, below which a signature would be worthless before it could be answered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,24 +33,57 @@ class Quote:
     date: int | None
 
     @property
-    def offer(self) -> Offer:
-        """The cheapest that may be paid: a seller cannot make the dear one count by naming it first."""
-        offers = [offer for offer in self.challenge.require_offer() if offer.rail in RAILS]
-        if not offers:
-            raise BadChallenge("the seller offers only rails that this version does not pay over")
-        return min(offers, key=lambda offer: offer.amount)
+    def offers(self) -> dict[str, Offer]:
+        """The cheapest of each rail: a seller cannot make the dear one count by naming it first.
+
+        Raises BadChallenge when there is none.
+        """
+        cheapest: dict[str, Offer] = {}
+        for offer in self.challenge.require_offer():
+            known = cheapest.setdefault(offer.rail, offer)
+            if _cost(offer) < _cost(known):
+                cheapest[offer.rail] = offer
+        return cheapest
 
     @property
-    def price(self) -> int:
-        return self.offer.amount
+    def dearest(self) -> int:
+        """The price on the rail where it is highest, in micro-USD."""
+        return max(offer.amount for offer in self.offers.values())
 
-    def validity(self, policy: Policy) -> int:
-        """Seconds for which an authorization is signed. Raises BadChallenge when the seller gives too few."""
-        given = self.offer.max_timeout_seconds
-        validity = min(given, policy.valid_for, LONGEST_VALIDITY)
-        if validity < SHORTEST_VALIDITY:
-            raise BadChallenge(f"the seller gives {given} s to pay, which is too short to be safe")
-        return validity
+    def choose(self, policy: Policy, funds: Mapping[str, int | None], bound: str | None = None) -> Offer:
+        """The offer to pay: of the first rail in the policy's order that ``funds`` cover, decided before anything is
+        signed.
+
+        ``funds`` is what each rail's balance leaves, in micro-USD; None, unknown, stops nothing. ``bound`` is the rail
+        that a credential for this purchase has left over before. Where no rail is covered, or none is in the policy,
+        the answer is one that the decision then refuses.
+        """
+        offers = self.offers
+        if bound is not None and bound not in offers:
+            raise BadChallenge(f"the seller does not offer {bound} any more, which this purchase was signed for before")
+        names = [bound] if bound else [rail for rail in policy.rails if rail in offers] or list(offers)
+        usable = [rail for rail in names if offers[rail].max_timeout_seconds >= SHORTEST_VALIDITY[rail]] or names
+        for rail in usable:
+            fund = funds.get(rail)
+            if fund is None or _cost(offers[rail]) <= fund:
+                return offers[rail]
+        return offers[usable[0]]
+
+    def deadline(self, offer: Offer, policy: Policy, now: int) -> int:
+        """Epoch seconds at which a signature made at ``now`` (epoch milliseconds) becomes worthless.
+
+        Raises BadChallenge when the seller gives too little time.
+        """
+        begin, shortest = now // 1000, SHORTEST_VALIDITY[offer.rail]
+        deadline = begin + min(offer.max_timeout_seconds, policy.valid_for, LONGEST_AHEAD)
+        if offer.expires is not None:
+            deadline = min(deadline, offer.expires)
+        if deadline - begin < shortest:
+            raise BadChallenge(
+                f"the seller gives {max(deadline - begin, 0)} s to pay over {offer.rail}, too little to be safe",
+                next="Call again; if it stays so, tell the operator.",
+            )
+        return deadline
 
     def check_clock(self, now: int) -> None:
         """A wrong clock (``now`` in milliseconds) would sign for longer than meant and forget what was spent.
@@ -99,13 +133,13 @@ class Order:
     def replacing(self, purchase_id: str | None) -> "Order":
         return replace(self, replaces=purchase_id)
 
-    def rule(self, policy: Policy, offer: Offer, balance: int | None) -> Callable[[Usage], Verdict]:
-        """The decision about this order and ``offer``, as a function of the usage alone; ``balance`` in micro-USD."""
-        proposal = Proposal(
+    def proposal(self, offer: Offer, balance: int | None) -> Proposal:
+        """This order and ``offer`` as the decision sees them; ``balance`` of the offer's rail in micro-USD."""
+        return Proposal(
             agent=self.agent,
             model=self.model,
             price=offer.amount,
-            fee=0,
+            fee=offer.fee,
             rail=offer.rail,
             pay_to=offer.pay_to,
             shipped_pay_to=SHIPPED_PAY_TO,
@@ -118,9 +152,8 @@ class Order:
             planned=self.planned,
             planned_payments=self.planned_payments,
         )
-        return lambda usage: decide(policy, usage, proposal)
 
-    def intent(self, offer: Offer, *, origin: str, payer: str, policy: str, serial: int) -> Intent:
+    def intent(self, offer: Offer, proposal: Proposal, *, origin: str, payer: str, policy: str, serial: int) -> Intent:
         """What the ledger writes down when it reserves; ``policy`` is the digest of the one in force."""
         return Intent(
             key=self.key,
@@ -137,8 +170,9 @@ class Order:
             payer=payer,
             pay_to=offer.pay_to,
             amount=offer.amount,
-            fee=0,
+            fee=offer.fee,
             policy=policy,
+            proposal=asdict(proposal),
             replaces=self.replaces,
             serial=serial,
         )
@@ -150,6 +184,11 @@ class Order:
             windows = dict.fromkeys(window for window, _ in (*caps.money(), *caps.counts()))
             pairs += [(scope, window) for window in windows or ("hour",)]
         return pairs
+
+
+def rule(policy: Policy, proposal: Proposal) -> Callable[[Usage], Verdict]:
+    """The decision about ``proposal`` as a function of the usage alone."""
+    return lambda usage: decide(policy, usage, proposal)
 
 
 def refusal(verdict: Verdict) -> Refused:
@@ -175,6 +214,10 @@ def outcome_unknown(purchase: Purchase, uploads: int = 0) -> OutcomeUnknown:
     error = OutcomeUnknown(what + paid, purchase_id=purchase.id)
     error.charged = uploads
     return error
+
+
+def _cost(offer: Offer) -> int:
+    return offer.amount + offer.fee
 
 
 def _digest(parts: list[object]) -> bytes:

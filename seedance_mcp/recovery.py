@@ -7,25 +7,19 @@ from contextlib import suppress
 
 import anyio
 
-from seedance_mcp.chain import Block, Chain, Host, Transfer
 from seedance_mcp.errors import ChainError, InvalidPolicy, SeedanceError
 from seedance_mcp.guard.policy import Policy
-from seedance_mcp.ledger import jobs, payments, views
-from seedance_mcp.ledger.database import Database
+from seedance_mcp.ledger import entries, jobs, payments, views
+from seedance_mcp.ledger.database import Database, Transaction
 from seedance_mcp.ledger.states import Payment, Purchase, State
+from seedance_mcp.rails.rail import MARGIN, Absent, Failed, Moved, Rail, Sight
 from seedance_mcp.studio.client import Studio
 from seedance_mcp.studio.models import Job
 from seedance_mcp.timing import at_most
 
 CHAIN_SECONDS = 5
 LIST_SECONDS = 6
-NONCE_SECONDS = 3
-MARGIN = 60
-"""Seconds beyond the deadline at which a finalised block proves that an unused authorization stays unused."""
 _SKEW = 120_000
-BLOCK_SECONDS = 2
-"""Of Base; a chain with faster blocks takes a few questions more."""
-SPAN = 1000
 LISTED = 50
 DEFAULT_AGREE = 2
 
@@ -33,21 +27,21 @@ logger = logging.getLogger(__name__)
 
 
 class Recovery:
-    """Asks the chain and the seller, and moves nothing that they do not prove. Safe to run anywhere, however often."""
+    """Asks the chains and the seller, and moves nothing that they do not prove. Safe to run anywhere, however often."""
 
     def __init__(
         self,
         *,
         studio: Studio,
         database: Database,
-        chain: Chain,
+        rails: Mapping[str, Rail],
         policy: Callable[[], Awaitable[Policy]],
         owner: str,
         now: Callable[[], int],
     ) -> None:
         self._studio = studio
         self._database = database
-        self._chain = chain
+        self._rails = rails
         self._policy = policy
         self._owner = owner
         self._now = now
@@ -64,15 +58,6 @@ class Recovery:
             purchase = await self._find(purchase_id)
         return purchase
 
-    async def was_used(self, token: str, payer: str, nonce: bytes) -> bool:
-        """Whether the chain knows the nonce as used. False where no host answers: the seller will refuse it then."""
-        with anyio.move_on_after(NONCE_SECONDS):
-            try:
-                return await self._chain.authorization_used(token, payer, nonce)
-            except ChainError:
-                return False
-        return False
-
     async def sweep(self) -> None:
         """Take up whatever ended processes left, and look every open payment and every lost job up."""
         await self._database.write(payments.release_abandoned, self._owner, self._now())
@@ -88,61 +73,40 @@ class Recovery:
             logger.exception("%s could not be looked up", purchase_id)
 
     async def _ask_chain(self, payment: Payment) -> None:
-        assert payment.nonce is not None
         assert payment.deadline is not None
+        rail = self._rails[payment.rail]
         try:
             with anyio.fail_after(at_most(CHAIN_SECONDS)):
-                latest, finalized = await self._chain.latest(), await self._chain.finalized()
-                if not await self._chain.authorization_used(payment.token, payment.payer, payment.nonce):
-                    if finalized.timestamp > payment.deadline + MARGIN and await self._agreed(payment, finalized):
-                        await self._database.write(payments.expire, payment, self._now())
-                    return
-                transfer = await self._transfer(payment, latest)
+                sight = await rail.look(payment)
+                match sight:
+                    case Absent(finalized) if finalized.timestamp <= payment.deadline + MARGIN:
+                        return
+                    case Absent() | Failed() if not await self._agreed(rail, payment, sight):
+                        return
         except (ChainError, TimeoutError):
             return
-        # Without a transfer it was cancelled, which only the wallet's own key can do: not an outcome of ours to book.
-        if transfer is None or (transfer.to.lower(), transfer.amount) != (payment.pay_to.lower(), payment.amount):
-            return
-        if transfer.block <= finalized.number:
-            await self._database.write(payments.settle, payment, transfer.transaction, transfer.timestamp, self._now())
-        elif payment.state is not State.CLAIMED:
-            await self._database.write(payments.claim, payment, transfer.transaction, self._now())
+        await self._database.write(self._book, payment, sight)
 
-    async def _transfer(self, payment: Payment, latest: Block) -> Transfer | None:
-        """The transfer of a used authorization, looked for where it can be: from the reservation to the deadline.
+    def _book(self, tx: Transaction, payment: Payment, sight: Sight) -> None:
+        """Write down what the chain proves."""
+        now = self._now()
+        match sight:
+            case Moved(transfer, fee, final) if final:
+                payments.settle(tx, payment, transfer.transaction, transfer.timestamp, now, fee=fee)
+            case Moved(transfer) if payment.state is not State.CLAIMED:
+                payments.claim(tx, payment, transfer.transaction, now)
+            case Failed(transaction, fee, block):
+                if payments.expire(tx, payment, now):
+                    entries.book_fee(tx, payment, fee, transaction, block.timestamp, now)
+            case Absent():
+                payments.expire(tx, payment, now)
 
-        In pieces, since RPC hosts bound the blocks that one question may span.
-        """
-        assert payment.nonce is not None
-        assert payment.deadline is not None
-        first = await self._block_before(payment.reserved_at // 1000 - MARGIN, latest)
-        while first <= latest.number:
-            last = min(first + SPAN - 1, latest.number)
-            transfer = await self._chain.authorization_transfer(
-                payment.token, payment.payer, payment.nonce, first, to_block=last
-            )
-            if transfer is not None or (await self._chain.block(last)).timestamp > payment.deadline + MARGIN:
-                return transfer
-            first = last + 1
-        return None
-
-    async def _block_before(self, then: int, latest: Block) -> int:
-        """A block that is not younger than ``then`` (epoch seconds), close to it on a chain of steady blocks."""
-        back = max(latest.timestamp - then, 0) // BLOCK_SECONDS + 1
-        while back < latest.number:
-            if (await self._chain.block(latest.number - back)).timestamp <= then:
-                return latest.number - back
-            back *= 2
-        return 0
-
-    async def _agreed(self, payment: Payment, block: Block) -> bool:
-        """Whether enough hosts see the same finalised block and the authorization unused in it."""
+    async def _agreed(self, rail: Rail, payment: Payment, sight: Absent | Failed) -> bool:
+        """Whether enough hosts see the same: nothing gives budget back on the word of one."""
         agreeing = 0
-        for host in self._chain.hosts:
-            try:
-                agreeing += await _unused(host, payment, block)
-            except ChainError:
-                continue
+        for host in rail.chain.hosts:
+            with suppress(ChainError):
+                agreeing += await rail.confirms(host, payment, sight)
         return agreeing >= await self._needed()
 
     async def _needed(self) -> int:
@@ -168,14 +132,6 @@ class Recovery:
         purchase = await self._database.read(views.find, purchase_id)
         assert purchase is not None
         return purchase
-
-
-async def _unused(host: Host, payment: Payment, block: Block) -> bool:
-    assert payment.nonce is not None
-    seen = await host.block(block.number)
-    return seen == block and not await host.authorization_used(
-        payment.token, payment.payer, payment.nonce, block=block.number
-    )
 
 
 def _candidates(listed: Sequence[Job], body: Mapping[str, object], payment: Payment) -> list[Job]:

@@ -8,8 +8,9 @@ from eth_account import Account
 from eth_account.messages import encode_typed_data
 from eth_utils.crypto import keccak
 
-from seedance_mcp import chain as reads
-from seedance_mcp.chain import MAX_ANSWER, Chain, Transfer
+from seedance_mcp.chain import MAX_ANSWER, Chain, Transfer, eip3009
+from seedance_mcp.chain import rpc as reads
+from seedance_mcp.chain.eip3009 import AuthorizationHost
 from seedance_mcp.errors import ChainError
 from seedance_mcp.payment.challenge import parse_challenge
 from seedance_mcp.payment.wallet import Wallet
@@ -28,8 +29,8 @@ TRANSACTION, HASH = "0x" + "ab" * 32, "0x" + "cd" * 32
 
 def test_selectors_and_topics_are_the_hashes_of_their_signatures() -> None:
     assert "0x" + keccak(text="balanceOf(address)")[:4].hex() == reads.BALANCE_OF
-    assert "0x" + keccak(text="authorizationState(address,bytes32)")[:4].hex() == reads.AUTHORIZATION_STATE
-    assert "0x" + keccak(text="AuthorizationUsed(address,bytes32)").hex() == reads.AUTHORIZATION_USED
+    assert "0x" + keccak(text="authorizationState(address,bytes32)")[:4].hex() == eip3009.AUTHORIZATION_STATE
+    assert "0x" + keccak(text="AuthorizationUsed(address,bytes32)").hex() == eip3009.AUTHORIZATION_USED
     assert "0x" + keccak(text="Transfer(address,address,uint256)").hex() == reads.TRANSFER
 
 
@@ -42,22 +43,22 @@ async def test_circles_contract_takes_our_authorization_and_the_chain_shows_it(
     credential = sign(wallet, asked, offer, nonce=NONCE, valid_before=int(time.time()) + 120)
     before = chain.block_number()
     async with httpx.AsyncClient(trust_env=False) as http:
-        rpc = Chain(http, [chain.url], 8453)
+        rpc = Chain([AuthorizationHost(http, chain.url, 8453)])
         had = await rpc.balance(USDC, wallet.address)
-        assert not await rpc.authorization_used(USDC, wallet.address, NONCE)
-        assert await rpc.authorization_transfer(USDC, wallet.address, NONCE, before) is None
+        assert not await authorization_used(rpc, wallet.address)
+        assert await authorization_transfer(rpc, wallet.address, NONCE, before) is None
 
         submit(chain, credential.value)
 
         assert await rpc.balance(USDC, wallet.address) == had - offer.amount
-        assert await rpc.authorization_used(USDC, wallet.address, NONCE)
-        assert not await rpc.authorization_used(USDC, wallet.address, NONCE, block=before)
+        assert await authorization_used(rpc, wallet.address)
+        assert not await authorization_used(rpc, wallet.address, block=before)
         latest = await rpc.latest()
-        transfer = await rpc.authorization_transfer(USDC, wallet.address, NONCE, before)
+        transfer = await authorization_transfer(rpc, wallet.address, NONCE, before)
         (seen,) = chain.transfers(before)
         assert transfer == Transfer(seen.transaction, latest.number, latest.timestamp, PAY_TO, offer.amount)
-        assert await rpc.authorization_transfer(USDC, wallet.address, bytes(32), before) is None
-        assert await rpc.authorization_transfer(USDC, SENDER, NONCE, before) is None
+        assert await authorization_transfer(rpc, wallet.address, bytes(32), before) is None
+        assert await authorization_transfer(rpc, SENDER, NONCE, before) is None
         assert (await rpc.finalized()).number <= latest.number
 
 
@@ -93,9 +94,9 @@ async def test_a_cancelled_authorization_is_used_up_without_a_transfer(chain: "A
     r, s = signed.r.to_bytes(32, "big"), signed.s.to_bytes(32, "big")
     chain.transact(SENDER, USDC, cancel, payer.address, NONCE, signed.v, r, s)
     async with httpx.AsyncClient(trust_env=False) as http:
-        rpc = Chain(http, [chain.url], 8453)
-        assert await rpc.authorization_used(USDC, payer.address, NONCE)
-        assert await rpc.authorization_transfer(USDC, payer.address, NONCE, before) is None
+        rpc = Chain([AuthorizationHost(http, chain.url, 8453)])
+        assert await authorization_used(rpc, payer.address)
+        assert await authorization_transfer(rpc, payer.address, NONCE, before) is None
 
 
 def word(number: int) -> str:
@@ -110,7 +111,7 @@ def log(*topics: str, data: str = "0x", address: str = USDC) -> dict[str, Any]:
     return {"address": address.lower(), "topics": list(topics), "data": data, "transactionHash": TRANSACTION}
 
 
-USED = log(reads.AUTHORIZATION_USED, topic(ADDRESS), "0x" + NONCE.hex())
+USED = log(eip3009.AUTHORIZATION_USED, topic(ADDRESS), "0x" + NONCE.hex())
 PAID = log(reads.TRANSFER, topic(ADDRESS), topic(PAY_TO), data=word(412_500))
 BLOCK = {"number": "0x64", "hash": HASH, "timestamp": "0x6b49d200"}
 
@@ -145,18 +146,28 @@ class FakeHost:
         return httpx.Response(200, json={"jsonrpc": "2.0", "id": question["id"], "result": result})
 
 
-def chain_of(*hosts: FakeHost) -> Chain:
+def chain_of(*hosts: FakeHost) -> Chain[AuthorizationHost]:
     by_name = {f"host{number}.example": host for number, host in enumerate(hosts)}
     http = httpx.AsyncClient(transport=httpx.MockTransport(lambda request: by_name[request.url.host](request)))
-    return Chain(http, [f"https://{name}/v2/api-key" for name in by_name], 8453)
+    return Chain([AuthorizationHost(http, f"https://{name}/v2/api-key", 8453) for name in by_name])
 
 
-async def used(rpc: Chain) -> bool:
-    return await rpc.authorization_used(USDC, ADDRESS, NONCE)
+async def authorization_used(rpc: Chain[AuthorizationHost], payer: str, **where: Any) -> bool:
+    return await rpc.first(lambda host: host.authorization_used(USDC, payer, NONCE, **where))
 
 
-async def transfer(rpc: Chain) -> Transfer | None:
-    return await rpc.authorization_transfer(USDC, ADDRESS, NONCE, 90)
+async def authorization_transfer(
+    rpc: Chain[AuthorizationHost], payer: str, nonce: bytes, since: int
+) -> Transfer | None:
+    return await rpc.first(lambda host: host.authorization_transfer(USDC, payer, nonce, since))
+
+
+async def used(rpc: Chain[AuthorizationHost]) -> bool:
+    return await authorization_used(rpc, ADDRESS)
+
+
+async def transfer(rpc: Chain[AuthorizationHost]) -> Transfer | None:
+    return await authorization_transfer(rpc, ADDRESS, NONCE, 90)
 
 
 @pytest.mark.parametrize(
@@ -267,7 +278,7 @@ async def test_another_block_than_the_one_asked_for_is_a_chain_error() -> None:
 
 
 async def test_the_transfer_right_after_the_authorization_is_its_own() -> None:
-    other = log(reads.AUTHORIZATION_USED, topic(ADDRESS), "0x" + "99" * 32)
+    other = log(eip3009.AUTHORIZATION_USED, topic(ADDRESS), "0x" + "99" * 32)
     dear = log(reads.TRANSFER, topic(ADDRESS), topic(SENDER), data=word(9_000_000))
     host = FakeHost()
     host.results["eth_getTransactionReceipt"]["logs"] = [other, dear, USED, PAID, dear]
@@ -278,9 +289,9 @@ async def test_the_transfer_right_after_the_authorization_is_its_own() -> None:
     "logs",
     [
         [],
-        [log(reads.AUTHORIZATION_USED, topic(ADDRESS), "0x" + "99" * 32)],
-        [log(reads.AUTHORIZATION_USED, topic(SENDER), "0x" + NONCE.hex())],
-        [log(reads.AUTHORIZATION_USED, topic(ADDRESS), "0x" + NONCE.hex(), address=PAY_TO)],
+        [log(eip3009.AUTHORIZATION_USED, topic(ADDRESS), "0x" + "99" * 32)],
+        [log(eip3009.AUTHORIZATION_USED, topic(SENDER), "0x" + NONCE.hex())],
+        [log(eip3009.AUTHORIZATION_USED, topic(ADDRESS), "0x" + NONCE.hex(), address=PAY_TO)],
         [USED | {"removed": True}],
     ],
 )
@@ -321,4 +332,4 @@ async def test_a_missing_receipt_or_log_list_is_a_chain_error() -> None:
 @pytest.mark.parametrize(("address", "nonce"), [("0x12", NONCE), (ADDRESS, b"short")])
 async def test_a_question_of_another_form_is_a_callers_mistake(address: str, nonce: bytes) -> None:
     with pytest.raises(ValueError, match=r"40 hexadecimal digits|32 bytes"):
-        await chain_of(FakeHost()).authorization_used(USDC, address, nonce)
+        await chain_of(FakeHost()).hosts[0].authorization_used(USDC, address, nonce)

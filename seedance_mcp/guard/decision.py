@@ -143,7 +143,7 @@ def _caps(scope: str, caps: Caps, usage: Usage, proposal: Proposal) -> Iterator[
                 "total" if window == "total" else f"per_{window}",
                 f"{_cost(proposal)}{_uploads(planned)} does not fit into the limit of "
                 f"{dollars(cap)} {_per(window)}{_of(scope)}: "
-                f"{dollars(spent.total)} is used ({dollars(spent.held)} of it held), "
+                f"{dollars(spent.total)} is used{_over(spent)} ({dollars(spent.held)} of it held), "
                 f"{dollars(max(cap - spent.total, 0))} is left",
                 _when(window) + remedy,
             )
@@ -186,6 +186,12 @@ def _cost(proposal: Proposal) -> str:
 
 def _uploads(amount: int) -> str:
     return f" with {dollars(amount)} for uploads" if amount else ""
+
+
+def _over(spent: Spent) -> str:
+    """The parts of a sum over more than one rail."""
+    parts = [f"{dollars(amount)} over {rail}" for rail, amount in sorted(spent.rails.items())]
+    return f", {' and '.join(parts)}" if len(parts) > 1 else ""
 
 
 def _of(scope: str) -> str:

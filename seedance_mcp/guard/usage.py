@@ -1,7 +1,7 @@
 """The plain values that the decision is made of. The ledger fills in ``Usage``; nothing here computes."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 HOUR = 3_600_000
@@ -25,12 +25,14 @@ def agent_scope(agent: str) -> str:
 class Spent:
     """What counts in one window of one scope: micro-USD with fees, and the number of payments.
 
-    ``held`` is the part whose outcome is open, neither claimed nor settled; it is contained in ``total``.
+    ``held`` is the part whose outcome is open, neither claimed nor settled; it is contained in ``total``. ``rails``
+    splits ``total`` by rail, where that is known.
     """
 
     total: int = 0
     held: int = 0
     count: int = 0
+    rails: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

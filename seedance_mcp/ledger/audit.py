@@ -22,6 +22,20 @@ def append(tx: Transaction, event: str, at: int, facts: Mapping[str, object]) ->
     )
 
 
+def head(tx: Transaction) -> tuple[int, bytes]:
+    """The number of rows, and the hash of the last one."""
+    last = tx.one("SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1")
+    return (last["seq"], bytes(last["hash"])) if last else (0, GENESIS)
+
+
+def holds(tx: Transaction, seq: int, digest: bytes) -> bool:
+    """Whether the chain has the row ``seq`` with this hash: it goes on from there, or ends there."""
+    if seq == 0:
+        return digest == GENESIS
+    row = tx.one("SELECT hash FROM audit WHERE seq = :seq", seq=seq)
+    return row is not None and bytes(row["hash"]) == digest
+
+
 def verify(tx: Transaction) -> int:
     """The number of rows, all of them intact. Raises ValueError naming the first row that is not."""
     previous, count = GENESIS, 0

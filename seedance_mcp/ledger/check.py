@@ -19,8 +19,14 @@ def problems(tx: Transaction) -> list[str]:
 
 
 def _payments(tx: Transaction) -> Iterator[str]:
-    for row in tx.all("SELECT * FROM payments ORDER BY id"):
+    for row in tx.all(
+        "SELECT payments.*, kind FROM payments JOIN purchases ON purchases.id = payments.purchase ORDER BY payments.id"
+    ):
         name, state = f"payment {row['id']}", State(row["state"])
+        if row["kind"] != "bought":
+            if state is not State.SETTLED or row["transaction_hash"] is None or row["nonce"] is not None:
+                yield f"{name} is an entry of the kind {row['kind']} and {state}"
+            continue
         if row["amount"] <= 0 or row["fee"] < 0:
             yield f"{name} has the amount {row['amount']} and the fee {row['fee']}"
         signed = row["nonce"] is not None
@@ -30,7 +36,7 @@ def _payments(tx: Transaction) -> Iterator[str]:
             yield f"{name} was signed without a durable record of what was signed"
         if (state in OPEN) != (row["counted_at"] == NEVER):
             yield f"{name} is {state} and counted at {row['counted_at']}"
-        if state in {State.SETTLED, State.EXPIRED, State.RELEASED} and row["sealed"] is not None:
+        if state in {State.SETTLED, State.EXPIRED, State.RELEASED, State.WRITTEN_OFF} and row["sealed"] is not None:
             yield f"{name} is final and still keeps its credential"
         if state is State.SETTLED and row["transaction_hash"] is None:
             yield f"{name} is settled without a transaction"
@@ -73,7 +79,7 @@ def _jobs(tx: Transaction) -> Iterator[str]:
         """SELECT jobs.id, payments.state FROM jobs JOIN payments ON payments.purchase = jobs.purchase
            WHERE payments.attempt = (SELECT max(attempt) FROM payments p WHERE p.purchase = jobs.purchase)"""
     ):
-        if State(row["state"]) not in PAID | OPEN | {State.EXPIRED}:
+        if State(row["state"]) not in PAID | OPEN | {State.EXPIRED, State.WRITTEN_OFF}:
             yield f"job {row['id']} belongs to a payment that is {row['state']}"
 
 
@@ -90,6 +96,8 @@ def _audit(tx: Transaction) -> Iterator[str]:
             before = told.get(entry["payment"], State.RESERVED)
             if entry["from"] != before or State(entry["to"]) not in MOVES[State(entry["from"])]:
                 yield f"the audit chain moves payment {entry['payment']} from {entry['from']} to {entry['to']}"
+            told[entry["payment"]] = entry["to"]
+        elif entry["event"] == "entry":
             told[entry["payment"]] = entry["to"]
     for row in tx.all("SELECT id, state FROM payments"):
         if told.get(row["id"], State.RESERVED) != row["state"]:

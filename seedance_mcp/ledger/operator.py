@@ -84,6 +84,10 @@ def quote(tx: Transaction, quote_id: str) -> Quote | None:
     return Quote(**{**row, "terms": json.loads(row["terms"])}) if row else None
 
 
+def ledger_id(tx: Transaction) -> str:
+    return str(must(tx.one("SELECT id FROM ledger"))["id"])
+
+
 def policy_seen(tx: Transaction, *, file: bool) -> bool:
     """Whether this ledger ever worked under a policy file; ``file`` says that it does now."""
     if file:

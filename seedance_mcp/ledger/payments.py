@@ -17,6 +17,7 @@ from seedance_mcp.ledger.views import (
     must,
     next_serial,
     payment_now,
+    rail_of,
     usage,
 )
 
@@ -57,6 +58,7 @@ def reserve(
     last = latest(tx, intent.key)
     if last is not None and last.answers(now) and last.id != intent.replaces:
         return last
+    seen = None
     sibling = tx.one(
         f"SELECT purchases.id FROM payments JOIN purchases ON purchases.id = payments.purchase "
         f"WHERE purchases.subject = :subject AND purchases.key <> :key AND {UNRESOLVED}",
@@ -71,9 +73,17 @@ def reserve(
             f"the payment of another take of this clip ({sibling['id']}) has an unknown outcome",
             "Call check_job until it is resolved.",
         )
+    elif other_rail := _other_rail(tx, last, intent.rail):
+        verdict = Verdict(
+            Outcome.REFUSE,
+            "rail_closed",
+            f"this purchase was signed for over {other_rail} before, and stays there",
+            "Call again.",
+        )
     else:
-        verdict = rule(usage(tx, needed, intent.origin, intent.rail, intent.token, now))
-    _note(tx, "decision", now, intent, verdict=str(verdict.outcome), code=verdict.code, reason=verdict.reason)
+        seen = usage(tx, needed, intent.origin, intent.rail, intent.token, now)
+        verdict = rule(seen)
+    _note(tx, "decision", now, intent, seen, verdict=str(verdict.outcome), code=verdict.code, reason=verdict.reason)
     if verdict.outcome is not Outcome.ALLOW:
         return verdict
     tx.do("UPDATE ledger SET clock = max(clock, :now)", now=now)
@@ -127,6 +137,7 @@ def sign(
     body: str,
     sealed: bytes,
     now: int,
+    signed_hash: str | None = None,
 ) -> bool:
     """Make the signed bytes durable. Only after this has answered True may one of them leave the process.
 
@@ -136,8 +147,9 @@ def sign(
         return False
     return _move(
         tx, payment, State.SIGNED, owner, now,
-        "nonce = :nonce, deadline = :deadline, path = :path, body = :body, sealed = :sealed",
-        nonce=nonce, deadline=deadline, path=path, body=body, sealed=sealed,
+        """nonce = :nonce, signed_hash = :signed_hash, deadline = :deadline, path = :path, body = :body,
+           sealed = :sealed""",
+        nonce=nonce, signed_hash=signed_hash, deadline=deadline, path=path, body=body, sealed=sealed,
     )  # fmt: skip
 
 
@@ -174,22 +186,38 @@ def park(tx: Transaction, payment: Payment, owner: str, now: int, why: str) -> b
     return _move(tx, payment, State.UNKNOWN, owner, now, "owner = '', note = :note", why=why, note=why)
 
 
-def settle(tx: Transaction, payment: Payment, transaction_hash: str, block_time: int, now: int) -> bool:
-    """A final transfer on the chain matches. ``block_time`` is epoch seconds.
+def settle(
+    tx: Transaction, payment: Payment, transaction_hash: str, block_time: int, now: int, *, fee: int = 0
+) -> bool:
+    """A final transfer on the chain matches. ``block_time`` is epoch seconds, ``fee`` what it cost in micro-USD.
 
-    No transfer is older than its reservation or younger than its deadline, whatever a lying host says.
+    No transfer is older than its reservation or younger than its deadline, and no fee is above its bound, whatever a
+    lying host says.
     """
     return _move(
         tx, payment, State.SETTLED, None, now,
         """transaction_hash = :hash, ended_at = coalesce(ended_at, :now), sealed = NULL, owner = '',
-           counted_at = min(max(:at, reserved_at), deadline * 1000)""",
-        hash=transaction_hash, at=block_time * 1000,
+           counted_at = min(max(:at, reserved_at), deadline * 1000), fee = min(fee, :fee)""",
+        hash=transaction_hash, at=block_time * 1000, fee=fee,
     )  # fmt: skip
 
 
 def expire(tx: Transaction, payment: Payment, now: int) -> bool:
     """The chain proved that the authorization was never used and never can be: the budget comes back."""
     return _move(tx, payment, State.EXPIRED, None, now, "ended_at = :now, counted_at = :now, sealed = NULL, owner = ''")
+
+
+def write_off(tx: Transaction, payment: Payment, now: int) -> bool:
+    """The operator gives up: nobody waits for the outcome any more, and it stays counted at its deadline.
+
+    False before the deadline, and for a payment whose outcome is not open.
+    """
+    if payment.deadline is None or now < payment.deadline * 1000:
+        return False
+    return _move(
+        tx, payment, State.WRITTEN_OFF, None, now,
+        "ended_at = :now, counted_at = deadline * 1000, sealed = NULL, owner = ''",
+    )  # fmt: skip
 
 
 def release(tx: Transaction, payment: Payment, owner: str, now: int, why: str) -> bool:
@@ -269,6 +297,12 @@ def _move(
     return True
 
 
+def _other_rail(tx: Transaction, last: Purchase | None, rail: str) -> str | None:
+    """The rail that a purchase is bound to, where it is another one: a credential for it has left."""
+    bound = rail_of(tx, last)
+    return bound if bound != rail else None
+
+
 def _frozen(tx: Transaction) -> str | None:
     """Why purchases are frozen, or None."""
     why: str | None = must(tx.one("SELECT frozen FROM ledger"))["frozen"]
@@ -293,8 +327,13 @@ def _new_purchase(tx: Transaction, intent: Intent, now: int) -> str:
     return purchase_id
 
 
-def _note(tx: Transaction, event: str, now: int, intent: Intent, **facts: object) -> None:
+def _note(tx: Transaction, event: str, now: int, intent: Intent, seen: Usage | None, **facts: object) -> None:
+    if seen is not None:
+        # What was spent can be told from the payments themselves, so it is left out.
+        names = ("frozen", "clock_ahead", "pinned", "generation", "outstanding", "unresolved")
+        facts["usage"] = {name: getattr(seen, name) for name in names}
     audit.append(tx, event, now, {
         "key": intent.key.hex(), "agent": intent.agent, "model": intent.model, "rail": intent.rail,
-        "amount": intent.amount, "fee": intent.fee, "pay_to": intent.pay_to, "policy": intent.policy, **facts,
+        "amount": intent.amount, "fee": intent.fee, "pay_to": intent.pay_to, "policy": intent.policy,
+        "proposal": intent.proposal, **facts,
     })  # fmt: skip

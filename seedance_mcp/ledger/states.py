@@ -1,7 +1,7 @@
 """Records of the ledger and the legal moves between the states of a payment."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 DAY = 86_400_000
@@ -21,17 +21,19 @@ class State(StrEnum):
     CLAIMED = "claimed"
     SETTLED = "settled"
     EXPIRED = "expired"
+    WRITTEN_OFF = "written_off"
 
 
 MOVES: Mapping[State, frozenset[State]] = {
     State.INTENDED: frozenset({State.RESERVED, State.RELEASED}),
     State.RESERVED: frozenset({State.SIGNED, State.RELEASED}),
-    State.SIGNED: frozenset({State.SENT, State.SETTLED, State.EXPIRED}),
-    State.SENT: frozenset({State.CLAIMED, State.UNKNOWN, State.SETTLED, State.EXPIRED}),
-    State.UNKNOWN: frozenset({State.CLAIMED, State.SETTLED, State.EXPIRED}),
+    State.SIGNED: frozenset({State.SENT, State.SETTLED, State.EXPIRED, State.WRITTEN_OFF}),
+    State.SENT: frozenset({State.CLAIMED, State.UNKNOWN, State.SETTLED, State.EXPIRED, State.WRITTEN_OFF}),
+    State.UNKNOWN: frozenset({State.CLAIMED, State.SETTLED, State.EXPIRED, State.WRITTEN_OFF}),
     State.CLAIMED: frozenset({State.SETTLED, State.EXPIRED}),
     # A settlement on the chain beats everything that was believed before it.
     State.EXPIRED: frozenset({State.SETTLED}),
+    State.WRITTEN_OFF: frozenset({State.SETTLED, State.EXPIRED}),
     State.SETTLED: frozenset(),
     State.RELEASED: frozenset(),
 }
@@ -61,6 +63,7 @@ class Payment:
     amount: int
     fee: int
     nonce: bytes | None
+    signed_hash: str | None
     deadline: int | None
     path: str | None
     body: str | None
@@ -140,13 +143,13 @@ class Purchase:
     def answers(self, now: int) -> bool:
         """Whether a repeated call is answered with this purchase, at ``now`` in milliseconds.
 
-        An open purchase, and one that was paid and not delivered, answers at any age; a delivered clip for a day after
-        it was paid; an uploaded image for good, since its caller looks at the link.
+        An open purchase, one that was given up, and one that was paid and not delivered answer at any age; a delivered
+        clip for a day after it was paid; an uploaded image for good, since its caller looks at the link.
         """
         state = self.payment.state
         if state in UNCOUNTED:
             return False
-        if state in OPEN or not self.delivered or self.job is None:
+        if state in OPEN or state is State.WRITTEN_OFF or not self.delivered or self.job is None:
             return True
         return now < (self.payment.ended_at or now) + DAY
 
@@ -171,6 +174,8 @@ class Intent:
     amount: int
     fee: int
     policy: str
+    proposal: Mapping[str, object] = field(default_factory=dict)
+    """What was judged, for whoever judges it again."""
     serial: int = 0
     """The least number of the authorization: the ones before it are used on the chain, whoever signed them."""
     replaces: str | None = None

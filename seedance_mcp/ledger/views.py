@@ -34,7 +34,7 @@ def usage(tx: Transaction, needed: Sequence[tuple[str, str]], origin: str, rail:
         unresolved={scope: _unresolved(tx, scope, now) for scope in {scope for scope, _ in needed}},
         pinned=pin["pay_to"] if pin else None,
         generation=ledger["generation"],
-        outstanding=_outstanding(tx, rail),
+        outstanding=outstanding(tx, rail),
     )
 
 
@@ -66,10 +66,23 @@ def find(tx: Transaction, purchase_id: str) -> Purchase | None:
     )
 
 
+def rail_of(tx: Transaction, purchase: Purchase | None) -> str | None:
+    """The rail that a purchase which may be paid again was signed for before, and has to stay on; None: any."""
+    if purchase is None or not purchase.may_be_paid_again:
+        return None
+    row = tx.one("SELECT rail FROM payments WHERE purchase = :id AND nonce IS NOT NULL LIMIT 1", id=purchase.id)
+    return row["rail"] if row else None
+
+
 def since(tx: Transaction, key: bytes, then: int) -> int:
     """How many purchases with this key were begun after ``then``."""
     return int(must(tx.one("SELECT count(*) AS n FROM purchases WHERE key = :key AND created_at > :then",
                             key=key, then=then))["n"])  # fmt: skip
+
+
+def given_up(tx: Transaction) -> list[Payment]:
+    """Every payment that was written off. Looks through the history."""
+    return [as_payment(row) for row in tx.all("SELECT * FROM payments WHERE state = 'written_off' ORDER BY id")]
 
 
 def open_payments(tx: Transaction) -> list[Payment]:
@@ -102,7 +115,8 @@ def next_serial(tx: Transaction, key: bytes) -> int:
     return int(row["n"])
 
 
-def _outstanding(tx: Transaction, rail: str) -> int:
+def outstanding(tx: Transaction, rail: str) -> int:
+    """Micro-USD with fees that open payments of ``rail`` may still take from the wallet."""
     row = must(tx.one(
         f"""SELECT coalesce(sum(amount + fee), 0) AS n FROM payments
             WHERE {OPEN_NOW} AND state <> 'claimed' AND rail = :rail""", rail=rail))  # fmt: skip
@@ -118,11 +132,16 @@ def _spent(tx: Transaction, scope: str, window: str, now: int) -> Spent:
     if length is None:
         row = tx.one("SELECT amount, payments FROM totals WHERE scope = :scope", scope=scope)
         return Spent(row["amount"], held["n"], row["payments"]) if row else Spent()
-    row = must(tx.one(
-        f"""SELECT coalesce(sum(amount + fee), 0) AS amount, count(*) AS payments FROM payments
-            WHERE state NOT IN ('released', 'expired') AND counted_at > :since {where}""",
-        since=now - length, **values))  # fmt: skip
-    return Spent(row["amount"], held["n"], row["payments"])
+    rows = tx.all(
+        f"""SELECT rail, sum(amount + fee) AS amount, count(*) AS payments FROM payments
+            WHERE state NOT IN ('intended', 'released', 'expired') AND counted_at > :since {where} GROUP BY rail""",
+        since=now - length, **values)  # fmt: skip
+    return Spent(
+        sum(row["amount"] for row in rows),
+        held["n"],
+        sum(row["payments"] for row in rows),
+        {row["rail"]: row["amount"] for row in rows},
+    )
 
 
 def _unresolved(tx: Transaction, scope: str, now: int) -> int:

@@ -16,7 +16,7 @@ from PIL import Image
 from seedance_mcp.app import open_app
 from seedance_mcp.ledger.check import check_ledger
 from seedance_mcp.ledger.states import UNCOUNTED
-from seedance_mcp.recovery import MARGIN
+from seedance_mcp.rails.rail import MARGIN
 from seedance_mcp.settings import Settings
 from tests.crash.victim import last_words
 from tests.e2e.home import KEY, PAYER, Agent, Home, make_home

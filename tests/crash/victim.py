@@ -17,11 +17,16 @@ from seedance_mcp.cli import main
 from seedance_mcp.ledger import jobs, payments
 from seedance_mcp.payment import x402
 from seedance_mcp.purchase import Corridor
+from seedance_mcp.sending import Sender
 
-CREDENTIAL = b"\npayment-signature:"
+CREDENTIALS = (b"\npayment-signature:", b"\nauthorization: payment ")
 
 Halt = Callable[[], None]
 Arm = Callable[[Halt], None]
+
+
+def carries_credential(data: bytes) -> bool:
+    return any(credential in data.lower() for credential in CREDENTIALS)
 
 
 def before(owner: Any, name: str) -> Arm:
@@ -60,18 +65,19 @@ def after(owner: Any, name: str) -> Arm:
     return arm
 
 
-def between(name: str) -> Arm:
+def between(owner: type[Corridor | Sender], name: str) -> Arm:
     """Halt before a step of the corridor, in the ledger's thread: a process that is stopped there holds no lock."""
 
     def arm(halt: Halt) -> None:
-        original = getattr(Corridor, name)
+        original = getattr(owner, name)
 
-        async def step(corridor: Corridor, *args: Any) -> Any:
-            setattr(Corridor, name, original)
-            await corridor.database.read(lambda _: halt())
-            return await original(corridor, *args)
+        async def step(walker: Any, *args: Any) -> Any:
+            setattr(owner, name, original)
+            database = walker.database if owner is Corridor else walker._database
+            await database.read(lambda _: halt())
+            return await original(walker, *args)
 
-        setattr(Corridor, name, step)
+        setattr(owner, name, step)
 
     return arm
 
@@ -81,7 +87,7 @@ def in_the_head(halt: Halt) -> None:
     send = socket.socket.send
 
     def cut(self: socket.socket, data: bytes, *flags: int) -> int:
-        if CREDENTIAL in data.lower():
+        if carries_credential(data):
             send(self, data[: len(data) // 2], *flags)
             halt()
         return send(self, data, *flags)
@@ -97,7 +103,7 @@ def in_the_body(halt: Halt) -> None:
         if self in paying:
             send(self, data[:-1], *flags)
             halt()
-        if CREDENTIAL in data.lower():
+        if carries_credential(data):
             paying.add(self)
         return send(self, data, *flags)
 
@@ -109,7 +115,7 @@ def before_the_answer(halt: Halt) -> None:
     send, recv, paying = socket.socket.send, socket.socket.recv, set[socket.socket]()
 
     def note(self: socket.socket, data: bytes, *flags: int) -> int:
-        if CREDENTIAL in data.lower():
+        if carries_credential(data):
             paying.add(self)
         return send(self, data, *flags)
 
@@ -125,17 +131,17 @@ def before_the_answer(halt: Halt) -> None:
 POINTS: Mapping[str, Arm] = {
     "P0": before(Corridor, "buy"),
     "P1": after(payments, "reserve"),
-    "P2": between("_sign"),
+    "P2": between(Corridor, "_sign"),
     "P3": after(x402, "sign"),
     "P3-uncommitted": after(payments, "sign"),
-    "P4": between("_present"),
-    "P4-permitted": between("_post"),
+    "P4": between(Sender, "_present"),
+    "P4-permitted": between(Sender, "_post"),
     "P5": in_the_head,
     "P5-body": in_the_body,
     "P6": before_the_answer,
-    "P7": between("_record"),
+    "P7": between(Sender, "_record"),
     "P7-uncommitted": after(payments, "claim"),
-    "P8": after(Corridor, "_record"),
+    "P8": after(Sender, "_record"),
     "P9": before(jobs, "update"),
     "P9-part": before(fetching, "_publish"),
     "P9-saved": before(jobs, "save_clip"),

@@ -23,7 +23,7 @@ async def test_a_settled_payment_leaves_its_window_to_the_millisecond(desk: Desk
     length = WINDOWS[window]
     assert length is not None
     desk.now = NOW + length - 1
-    assert await desk.spent(window=window) == Spent(CLIP, 0, 1)
+    assert await desk.spent(window=window) == Spent(CLIP, 0, 1, {"x402": CLIP})
     desk.now += 1
     assert await desk.spent(window=window) == Spent()
 
@@ -39,7 +39,7 @@ async def test_the_total_forgets_nothing(desk: Desk) -> None:
 async def test_an_open_payment_is_in_every_window_at_any_age(desk: Desk, state: State, window: str) -> None:
     await desk.at(state)
     desk.now += 10_000 * DAY
-    assert await desk.spent(window=window) == Spent(total=CLIP, held=CLIP, count=1)
+    assert await desk.spent(window=window) == Spent(total=CLIP, held=CLIP, count=1, rails={} if window == "total" else {"x402": CLIP})
 
 
 @pytest.mark.parametrize("state", [State.RELEASED, State.EXPIRED])
@@ -51,7 +51,7 @@ async def test_what_was_proven_unpaid_does_not_count(desk: Desk, state: State) -
 @pytest.mark.parametrize("state", [State.CLAIMED, State.SETTLED])
 async def test_what_was_paid_counts_and_is_not_held(desk: Desk, state: State) -> None:
     await desk.at(state)
-    assert await desk.spent() == Spent(total=CLIP, held=0, count=1)
+    assert await desk.spent() == Spent(total=CLIP, held=0, count=1, rails={"x402": CLIP})
 
 
 async def test_a_clock_that_goes_back_frees_nothing(desk: Desk) -> None:
@@ -62,7 +62,7 @@ async def test_a_clock_that_goes_back_frees_nothing(desk: Desk) -> None:
 
 async def test_fees_count(desk: Desk) -> None:
     await desk.reserve(intent(fee=700))
-    assert await desk.spent() == Spent(CLIP + 700, CLIP + 700, 1)
+    assert await desk.spent() == Spent(CLIP + 700, CLIP + 700, 1, {"x402": CLIP + 700})
 
 
 async def test_scopes_count_their_own_payments(desk: Desk) -> None:

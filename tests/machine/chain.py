@@ -7,7 +7,8 @@ from enum import StrEnum
 
 import anyio
 
-from seedance_mcp.chain import Block, Chain, Host, Transfer
+from seedance_mcp.chain import Block, Chain, Transfer
+from seedance_mcp.chain.eip3009 import AuthorizationHost
 from seedance_mcp.errors import ChainError
 from tests.machine.clock import Clock
 from tests.machine.seams import Seam
@@ -103,7 +104,7 @@ class Base:
         return transfer if transfer is not None and transfer.block <= (self.head if by is None else by) else None
 
 
-class Witness(Host):
+class Witness(AuthorizationHost):
     """A host of ``base`` as one process asks it. ``lie`` may change at any time."""
 
     # What a host can know of a payment, by nonce: its recipient and amount.
@@ -169,6 +170,4 @@ class Witness(Host):
             raise ChainError("this host is down")
 
 
-class Witnesses(Chain):
-    def __init__(self, hosts: tuple[Witness, ...]) -> None:
-        self._hosts = hosts
+Witnesses = Chain[Witness]

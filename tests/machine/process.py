@@ -13,9 +13,12 @@ from seedance_mcp.balance import Balance
 from seedance_mcp.errors import LedgerBusy
 from seedance_mcp.guard.policy import Policy
 from seedance_mcp.ledger.database import Transaction
+from seedance_mcp.payment.tokens import BASE_USDC
 from seedance_mcp.payment.wallet import Wallet
 from seedance_mcp.purchase import Corridor
+from seedance_mcp.rails.base import BaseRail
 from seedance_mcp.recovery import Recovery
+from seedance_mcp.sending import Sender
 from seedance_mcp.studio.client import Studio
 from seedance_mcp.studio.models import Answer, Job
 from tests.machine.chain import Witness, Witnesses
@@ -67,20 +70,33 @@ class Process:
         studio = _Studio(self)
         door = _GatedDoor(self, world.store.door(owner, world.is_gone))
         self.door = door.door
+        rails = {"x402": BaseRail(BASE_USDC, Witnesses(self.witnesses), _Funds(world))}
         self.recovery = Recovery(
             studio=studio,
             database=door,
-            chain=Witnesses(self.witnesses),
+            rails=rails,
             policy=self.policy,
+            owner=owner,
+            now=world.clock.wall,
+        )
+        wallet = _QuickWallet(self)
+        sender = Sender(
+            studio=studio,
+            database=door,
+            wallet=wallet,
+            rails=rails,
+            recovery=self.recovery,
             owner=owner,
             now=world.clock.wall,
         )
         self.corridor = Corridor(
             studio=studio,
             database=door,
-            wallet=_QuickWallet(self),
+            wallet=wallet,
             policy=self.policy,
-            balance=_Funds(world),
+            rails=rails,
+            continuity=None,
+            sender=sender,
             recovery=self.recovery,
             owner=owner,
             now=world.clock.wall,

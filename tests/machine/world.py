@@ -191,7 +191,7 @@ class _Complaints(logging.Handler):
 
 
 async def _preview(corridor: Corridor, order: Order) -> str:
-    verdict, _, _ = await corridor.preview(order, await corridor.quote(*_request(order)))
+    verdict = (await corridor.preview(order, await corridor.quote(*_request(order)))).verdict
     return "allowed" if verdict.outcome is Outcome.ALLOW else verdict.code
 
 

@@ -1,0 +1,1 @@
+"""The ways that money goes: what each signs, how its answers are read, and what its chain proves."""

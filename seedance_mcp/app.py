@@ -3,7 +3,7 @@
 import os
 import secrets
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
+from anyio import CancelScope
 from anyio.to_thread import run_sync
 
 from seedance_mcp import __version__
@@ -20,9 +21,11 @@ from seedance_mcp.chain.eip3009 import AuthorizationHost
 from seedance_mcp.chain.tip20 import MemoHost
 from seedance_mcp.clips import Clips
 from seedance_mcp.continuity import Continuity, Marker
-from seedance_mcp.errors import InvalidSettings
+from seedance_mcp.errors import InvalidSettings, LedgerError
 from seedance_mcp.fetching import Fetcher
+from seedance_mcp.heir import Heir
 from seedance_mcp.jobs import Watcher
+from seedance_mcp.ledger import jobs
 from seedance_mcp.ledger.database import Database
 from seedance_mcp.login import WalletLogin
 from seedance_mcp.opening import open_ledger
@@ -74,10 +77,13 @@ class App:
 
 
 @asynccontextmanager
-async def open_app(settings: Settings, *, wallet: Wallet | None = None, sandbox: bool = False) -> AsyncIterator[App]:
+async def open_app(
+    settings: Settings, *, wallet: Wallet | None = None, sandbox: bool = False, outlived: bool = False
+) -> AsyncIterator[App]:
     """Open ledger, wallet and HTTP clients; nothing is asked of the network.
 
-    ``wallet`` replaces the operator's, and must be given for the ``sandbox``. Raises InvalidSettings, LedgerError.
+    ``wallet`` replaces the operator's, and must be given for the ``sandbox``. ``outlived``: clips that are paid are
+    saved even if this process is killed. Raises InvalidSettings, LedgerError.
     """
     async with AsyncExitStack() as stack:
         given = sandbox or wallet is not None
@@ -135,10 +141,23 @@ async def open_app(settings: Settings, *, wallet: Wallet | None = None, sandbox:
             owner=owner,
             now=now,
         )
-        clips = Clips(corridor, uploads, settings.agent)
-        yield App(
-            settings, database, wallet, policy, corridor, uploads, clips, watcher, recovery, continuity, rails, now
-        )
+        heir = Heir(settings.private_key) if outlived else None
+        clips = Clips(corridor, uploads, settings.agent, heir)
+        try:
+            yield App(
+                settings, database, wallet, policy, corridor, uploads, clips, watcher, recovery, continuity, rails, now
+            )
+        finally:
+            if heir is not None:
+                with CancelScope(shield=True):
+                    await _leave(heir, database)
+
+
+async def _leave(heir: Heir, database: Database) -> None:
+    with suppress(LedgerError):
+        clips, _ = await database.read(jobs.left)
+        if clips == 0:
+            heir.dismiss()
 
 
 @asynccontextmanager

@@ -18,6 +18,7 @@ from seedance_mcp.clip_order import (
 from seedance_mcp.errors import BadChallenge, InvalidArgument, NotFound, SeedanceError, StudioError, StudioUnavailable
 from seedance_mcp.guard.budget import Budget, budget
 from seedance_mcp.guard.usage import Outcome, Verdict
+from seedance_mcp.heir import Heir
 from seedance_mcp.ledger import jobs, operator, views
 from seedance_mcp.ledger.states import OPEN, UNCOUNTED, Purchase
 from seedance_mcp.money import dollars
@@ -67,8 +68,9 @@ class Estimate:
 class Clips:
     """Estimates and buys for one agent."""
 
-    def __init__(self, corridor: Corridor, uploads: Uploads, agent: str) -> None:
+    def __init__(self, corridor: Corridor, uploads: Uploads, agent: str, heir: Heir | None = None) -> None:
         self._corridor = corridor
+        self._heir = heir
         self._uploads = uploads
         self._agent = agent
 
@@ -183,6 +185,8 @@ class Clips:
                 urls.append(hosted.url if hosted else picture.url or "")
             quote, dialect = await self._quote(clip_request(clip, aspect, urls), dialect)
             order = self._order(clip, pictures, dialect, promised, already=paid)
+            if self._heir is not None:
+                await self._heir.appoint()
             purchase, begun = await self._corridor.buy(order, quote)
         except SeedanceError as error:
             error.charged += paid

@@ -21,6 +21,8 @@ LINK_LIFE = 20 * 60_000
 """Milliseconds for which the links of a complete job were seen to work."""
 GRACE = 10 * 60_000
 FORGOTTEN = 24 * 3_600_000
+UNHEARD = 5 * 60_000
+"""Milliseconds without a word of the seller after which nobody waits for it who was not asked to."""
 SWEEP_SECONDS = 30
 BEAT_SECONDS = 5
 _UNSAFE = re.compile(r"[^a-z0-9]+")
@@ -86,14 +88,39 @@ class Watcher:
                 await self._recovery.sweep()
             first = waiting = await self._database.read(jobs.unfinished)
             while waiting:
-                async with anyio.create_task_group() as looks:
-                    for job in await self._database.write(jobs.watch, self._owner, self._now()):
-                        looks.start_soon(self._look, job)
+                await self._look_at_all()
                 waiting = await self._database.read(jobs.unfinished)
                 if waiting:
                     await anyio.sleep(self._interval)
             group.cancel_scope.cancel()
         return first
+
+    async def outlive(self, exists: Callable[[], bool]) -> None:
+        """Watch after a server's end, until no clip can come any more.
+
+        Ends too when the ledger is gone (``exists``), or the seller is not heard of for a while: the next server goes
+        on then.
+        """
+        heard, before = self._now(), (0, 0)
+        async with anyio.create_task_group() as group:
+            group.start_soon(self._beat)
+            group.start_soon(self._sweep)
+            while exists():
+                with _going_on("the jobs"):
+                    await self._look_at_all()
+                    left = await self._database.read(jobs.left)
+                    if left[0] == 0:
+                        break
+                    heard, before = (self._now() if left != before else heard), left
+                if self._now() - heard > UNHEARD:
+                    break
+                await anyio.sleep(self._interval)
+            group.cancel_scope.cancel()
+
+    async def _look_at_all(self) -> None:
+        async with anyio.create_task_group() as looks:
+            for job in await self._database.write(jobs.watch, self._owner, self._now()):
+                looks.start_soon(self._look, job)
 
     async def _beat(self) -> None:
         """Keep this process's lease, so that nobody takes its payments over while it lives."""

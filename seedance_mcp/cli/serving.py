@@ -3,6 +3,7 @@
 import logging
 import socket
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ import anyio
 import click
 
 from seedance_mcp.errors import InvalidPolicy, NoWallet
+from seedance_mcp.heir import AFTER_SERVER
 from seedance_mcp.settings import LOOPBACK, Settings
 
 if TYPE_CHECKING:
@@ -45,7 +47,7 @@ def serve(address: str | None, sandbox: bool, generation: str, faults: tuple[str
     if sandbox:
         load = opener("seedance_mcp.app:open_sandbox", settings, generation=int(generation), faults=faults)
     else:
-        load = opener("seedance_mcp.app:open_app", settings)
+        load = opener("seedance_mcp.app:open_app", settings, outlived=True)
     server = build_server(Runtime(load))
     if listener is None:
         server.run("stdio")
@@ -87,16 +89,31 @@ def demo(image: Path | None) -> None:
 
 
 @click.command()
-def collect() -> None:
+@click.option(AFTER_SERVER, "after_server", is_flag=True, hidden=True)
+def collect(after_server: bool) -> None:
     """Save the clips of all paid jobs, and end when none is left."""
+    settings = Settings.from_env()
+    if after_server:
+        anyio.run(_outlive, replace(settings, private_key=sys.stdin.readline().strip() or settings.private_key))
+        return
 
     async def run() -> int:
         from seedance_mcp.app import open_app  # noqa: PLC0415
 
-        async with open_app(Settings.from_env()) as app:
+        async with open_app(settings) as app:
             if app.wallet is None:
                 raise NoWallet("without its wallet the jobs cannot be asked for")
             return await app.watcher.collect()
 
     count = anyio.run(run)
     click.echo(f"{count} job{'' if count == 1 else 's'} done." if count else "No job was waiting for its clip.")
+
+
+async def _outlive(settings: Settings) -> None:
+    """What a server that is gone has left, unless another process is at it."""
+    from seedance_mcp.app import open_app  # noqa: PLC0415
+    from seedance_mcp.opening import ledger_exists  # noqa: PLC0415
+
+    async with open_app(settings) as app:
+        if app.wallet is not None and await app.database.claim("heir"):
+            await app.watcher.outlive(lambda: ledger_exists(settings))

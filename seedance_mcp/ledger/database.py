@@ -29,6 +29,10 @@ class Database(Protocol):
         """Make the end of this process visible to the others, who know it as ``owner``."""
         ...
 
+    async def claim(self, name: str) -> bool:
+        """Be the only process that has ``name`` to itself, until it ends. False where another one has it."""
+        ...
+
     async def write(self, statement: Callable[Concatenate[Transaction, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run ``statement`` in one durable transaction, or roll back. Raises LedgerBusy, LedgerError."""
         ...

@@ -3,7 +3,7 @@
 from seedance_mcp.ledger.database import Transaction
 from seedance_mcp.ledger.payments import close_if_done
 from seedance_mcp.ledger.states import ClipJob, Purchase, Upload
-from seedance_mcp.ledger.views import as_job, find
+from seedance_mcp.ledger.views import as_job, find, must
 
 WATCH = 30_000
 """Milliseconds for which one watcher has a job to itself."""
@@ -116,6 +116,15 @@ def unfinished(tx: Transaction) -> int:
     """How many jobs still wait for their clip."""
     row = tx.one("SELECT count(*) AS n FROM jobs WHERE video_path IS NULL AND lost = 0 AND status <> 'failed'")
     return int(row["n"]) if row else 0
+
+
+def left(tx: Transaction) -> tuple[int, int]:
+    """How many clips can still come, and when the seller was last heard of one (epoch ms)."""
+    clips = must(tx.one("SELECT count(*) AS n FROM purchases WHERE closed = 0 AND model <> 'upload'"))
+    heard = must(tx.one(
+        """SELECT coalesce(max(updated_at), 0) AS at FROM jobs
+           WHERE video_path IS NULL AND lost = 0 AND status <> 'failed' AND error IS NULL"""))  # fmt: skip
+    return clips["n"], heard["at"]
 
 
 def of(tx: Transaction, job_id: str) -> Purchase | None:

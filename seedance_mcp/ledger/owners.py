@@ -46,6 +46,18 @@ class OwnerLocks:
                 if lock.stat().st_mtime_ns < time.time_ns() - _OLD and self.is_gone(lock.name):
                     lock.unlink()
 
+    def claim(self, name: str) -> bool:
+        """Be the only process that has ``name``, until it ends. False where another one is. Raises OSError."""
+        self._folder.mkdir(mode=0o700, exist_ok=True)
+        descriptor = os.open(self._folder / name, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            _lock(descriptor)
+        except OSError:
+            os.close(descriptor)
+            return False
+        self._held[name] = descriptor
+        return True
+
     def is_gone(self, owner: str) -> bool:
         """Whether ``owner`` has certainly ended. False also where nothing is known of it."""
         if owner in self._held:

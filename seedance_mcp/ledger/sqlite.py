@@ -57,6 +57,12 @@ class SQLite:
         except OSError as error:
             raise LedgerError(f"the ledger's folder cannot be used: {error.strerror or error}") from None
 
+    async def claim(self, name: str) -> bool:
+        try:
+            return await anyio.to_thread.run_sync(self._locks.claim, name)
+        except OSError as error:
+            raise LedgerError(f"the ledger's folder cannot be used: {error.strerror or error}") from None
+
     async def close(self) -> None:
         self._locks.release()
         await anyio.to_thread.run_sync(self._connection.close, limiter=self._limiter)

@@ -33,7 +33,10 @@ async def test_a_clip_bought_before_a_crash_is_saved_by_the_next_server_and_by_c
         group.start_soon(appears, served)
         told = await run_sync(collected.run, "collect")
 
-    assert told == "1 job done.\n"
+    # What the killed server left behind may have been faster.
+    assert told in {"1 job done.\n", "No job was waiting for its clip.\n"}
+    with anyio.fail_after(60):
+        await appears(collected)
     for home, job in zip((served, collected), jobs, strict=True):
         (clip,) = home.clips.iterdir()
         async with home.server() as agent:

@@ -197,6 +197,9 @@ class _GatedDoor:
     async def hold(self, owner: str) -> None:
         raise NotImplementedError
 
+    async def claim(self, name: str) -> bool:
+        raise NotImplementedError
+
     async def close(self) -> None:
         raise NotImplementedError
 

@@ -19,10 +19,10 @@ from seedance_mcp.errors import BadChallenge, InvalidArgument, NotFound, Seedanc
 from seedance_mcp.guard.budget import Budget, budget
 from seedance_mcp.guard.usage import Outcome, Verdict
 from seedance_mcp.heir import Heir
-from seedance_mcp.ledger import jobs, operator, views
+from seedance_mcp.ledger import approvals, jobs, operator, views
 from seedance_mcp.ledger.states import OPEN, UNCOUNTED, Purchase
 from seedance_mcp.money import dollars
-from seedance_mcp.orders import Order, Quote, refusal
+from seedance_mcp.orders import Order, Quote
 from seedance_mcp.payment.challenge import Offer
 from seedance_mcp.purchase import Corridor
 from seedance_mcp.studio import prices
@@ -36,9 +36,10 @@ from seedance_mcp.studio.dialects import (
 )
 from seedance_mcp.studio.images import nearest_aspect
 from seedance_mcp.studio.models import ClipRequest
-from seedance_mcp.timing import at_most
+from seedance_mcp.timing import at_most, begin_call
 from seedance_mcp.uploads import Picture, Uploads
 
+AT_THE_CLIENT = "the person at the client"
 QUOTE_LIFE = 10 * 60_000
 SCHEMA_SECONDS = 8
 
@@ -114,6 +115,25 @@ class Clips:
             self._corridor.require_wallet()
             return await self._buy(clip, pictures)
 
+    def question(self, bought: Bought) -> str | None:
+        """What a human should be asked before the purchase goes on, or None."""
+        approval = bought.purchase.approval if bought.purchase.unanswered else None
+        waits = approval is not None and approval.answer is None and approval.stands(self._corridor.now())
+        return approval.question if approval is not None and waits else None
+
+    async def answered(self, clip: ClipOrder, agreed: bool | None) -> Bought:
+        """Go on with ``clip`` after the human at the client has agreed, declined or (None) not said."""
+        begin_call()  # the human took what time was needed
+        bought = await self.generate(clip)
+        if agreed is None or self.question(bought) is None:
+            return bought
+        purchase = await self._corridor.database.write(
+            approvals.answer, bought.purchase.id, approved=agreed, by=AT_THE_CLIENT, now=self._corridor.now()
+        )
+        if agreed:
+            return await self.generate(clip)
+        return Bought(purchase or bought.purchase, False)
+
     async def purchase(self, *, job_id: str | None, purchase_id: str | None) -> Purchase:
         """One of this agent's purchases, looked up on the chain and at the seller where it is open.
 
@@ -137,7 +157,7 @@ class Clips:
 
     async def pending(self) -> list[Purchase]:
         """This agent's clips that are not finished, oldest first."""
-        return await self._corridor.database.read(jobs.pending, self._agent)
+        return await self._corridor.database.read(jobs.pending, self._agent, self._corridor.now())
 
     async def budget_now(self, model: str) -> Budget:
         """The budget to show with a purchase; nothing left where it cannot be told, since the purchase stands."""
@@ -174,9 +194,9 @@ class Clips:
                 planned=unpaid * prices.UPLOAD,
                 planned_payments=unpaid,
             )
-            verdict = (await self._corridor.preview(order, quote)).verdict
-            if verdict.outcome is not Outcome.ALLOW:
-                raise refusal(verdict)
+            asked = await self._corridor.consent(order, quote)
+            if asked is not None:
+                return Bought(asked, False)
         paid, urls = 0, []
         try:
             for picture in pictures:
@@ -191,7 +211,8 @@ class Clips:
         except SeedanceError as error:
             error.charged += paid
             raise
-        return Bought(purchase, not begun, purchase.payment.amount if begun and purchase.paid else 0, paid)
+        charged = purchase.payment.amount if begun and purchase.paid else 0
+        return Bought(purchase, not begun and not purchase.unanswered, charged, paid)
 
     async def _dialect(self, model: str) -> Dialect:
         try:

@@ -5,16 +5,21 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 
 from seedance_mcp.errors import BadChallenge, OutcomeUnknown, Refused, SeedanceError, StudioUnavailable
+from seedance_mcp.guard.budget import budget
 from seedance_mcp.guard.decision import decide, scopes
 from seedance_mcp.guard.policy import LONGEST_VALIDITY, Policy
 from seedance_mcp.guard.usage import Outcome, Proposal, Usage, Verdict
+from seedance_mcp.ledger.approvals import Asking
 from seedance_mcp.ledger.audit import canonical
 from seedance_mcp.ledger.states import Intent, Purchase, State
 from seedance_mcp.money import dollars
 from seedance_mcp.payment.challenge import Challenge, Offer
+from seedance_mcp.payment.wire import clean
 
 SHIPPED_PAY_TO = "0x07F067959297767c887dbfA3C72379c66E82a045"
 """Where StableStudio's challenges were seen to send money when this version was released."""
+SHOWN_PROMPT = 120
+"""Characters of a prompt that a question shows."""
 CLOCK_TOLERANCE = 60
 """Seconds between this machine's clock and the seller's, or the chain's, within which payments are signed."""
 LONGEST_AHEAD = LONGEST_VALIDITY - CLOCK_TOLERANCE
@@ -177,6 +182,30 @@ class Order:
             serial=serial,
         )
 
+    def asking(self, policy: Policy, offer: Offer, origin: str) -> Asking:
+        """How a human is asked about this order, where the decision wants that."""
+
+        def question(usage: Usage, verdict: Verdict) -> str:
+            fee = f" (and a network fee of at most {dollars(offer.fee)})" if offer.fee else ""
+            left = budget(policy, usage, self.model, self.agent).left
+            return (
+                f"Pay {dollars(offer.amount)}{fee} for {self.described}? It goes to {origin} ({offer.pay_to}) over "
+                f"{offer.rail}; {dollars(left)} may still be spent. You are asked because {verdict.reason}."
+            )
+
+        return Asking(policy.approval_expires * 1000, question)
+
+    @property
+    def described(self) -> str:
+        """What is bought, in a few words; the prompt is the agent's and may say anything, so it is quoted."""
+        if "prompt" not in self.request:
+            return "the upload of an image"
+        prompt = clean(self.request["prompt"], SHOWN_PROMPT)
+        return (
+            f"a clip of {self.request.get('duration')} s at {self.request.get('resolution')} ({self.model}, take "
+            f'{self.take}, agent {self.agent}) with the prompt "{prompt}"'
+        )
+
     def needed(self, policy: Policy) -> list[tuple[str, str]]:
         """Every (scope, window) whose sum the decision, or the budget that is shown with it, looks at."""
         pairs = []
@@ -195,11 +224,19 @@ def refusal(verdict: Verdict) -> Refused:
     """The error for a verdict that is not to allow."""
     if verdict.outcome is Outcome.ASK:
         return Refused(
-            f"the operator's approval is needed and cannot be given in this version: {verdict.reason}",
-            next="Ask for a cheaper clip, or ask the operator to change the policy file.",
-            code="needs_approval",
+            f"a human has to approve this: {verdict.reason}", next="Ask for a cheaper clip.", code="needs_approval"
         )
     return Refused(f"the policy refuses this purchase: {verdict.reason}", next=verdict.remedy, code=verdict.code)
+
+
+def awaiting_approval(purchase: Purchase) -> Refused:
+    """The error for a payment that a human is asked about, where the answer cannot say so otherwise."""
+    return Refused(
+        f"the payment of {dollars(purchase.payment.amount)} waits for the operator's approval",
+        next=f"Call again once the operator has run `seedance-mcp approve {purchase.id}`.",
+        code="awaiting_approval",
+        purchase_id=purchase.id,
+    )
 
 
 def outcome_unknown(purchase: Purchase, uploads: int = 0) -> OutcomeUnknown:

@@ -22,7 +22,8 @@ from seedance_mcp.errors import (
 )
 from seedance_mcp.guard.policy import Policy
 from seedance_mcp.guard.usage import Outcome, Usage, Verdict
-from seedance_mcp.ledger import payments, views
+from seedance_mcp.ledger import payments, reservations, views
+from seedance_mcp.ledger.approvals import Asking
 from seedance_mcp.ledger.database import Database, Transaction
 from seedance_mcp.ledger.states import Intent, Purchase, State
 from seedance_mcp.orders import Order, Quote, refusal, rule
@@ -218,8 +219,9 @@ class Corridor:
             )
             # From the reservation to the record nothing may stop half way: a cancelled call still records its outcome.
             with anyio.CancelScope(shield=True):
+                asking = order.asking(policy, offer, self.studio.origin)
                 outcome = await self.database.write(
-                    self._reserve, quote, intent, order.needed(policy), rule(policy, proposal)
+                    self._reserve, quote, intent, order.needed(policy), rule(policy, proposal), asking
                 )
                 if isinstance(outcome, Verdict):
                     raise refusal(outcome)
@@ -231,7 +233,30 @@ class Corridor:
                     await self._sender.send(wallet, purchase.id)
         if begun:
             return await self.find(purchase.id), True
+        if purchase.payment.state is State.INTENDED:
+            return purchase, False
         return (await self.resume(purchase))[0], False
+
+    async def consent(self, order: Order, quote: Quote) -> Purchase | None:
+        """Ask a human, where the policy wants one asked, before something else is paid for this order's sake.
+
+        The purchase that waits for an answer, or None where nothing stands in its way. Raises Refused.
+        """
+        wallet, policy = self.require_wallet(), await self.policy()
+        offer, balance = await self._choose(order, quote, policy)
+        quote.deadline(offer, policy, self.now())
+        quote.check_clock(self.now())
+        proposal = order.proposal(offer, balance)
+        intent = order.intent(
+            offer, proposal, origin=self.studio.origin, payer=wallet.address, policy=policy.digest, serial=0
+        )
+        asking = order.asking(policy, offer, self.studio.origin)
+        outcome = await self.database.write(
+            reservations.consent, intent, order.needed(policy), rule(policy, proposal), asking, self.now()
+        )
+        if isinstance(outcome, Verdict):
+            raise refusal(outcome)
+        return outcome
 
     async def _choose(self, order: Order, quote: Quote, policy: Policy) -> tuple[Offer, int | None]:
         """The offer to pay, and its rail's balance in micro-USD where that is known."""
@@ -281,12 +306,18 @@ class Corridor:
         return False
 
     def _reserve(
-        self, tx: Transaction, quote: Quote, intent: Intent, needed: Sequence[tuple[str, str]], rule: payments.Rule
+        self,
+        tx: Transaction,
+        quote: Quote,
+        intent: Intent,
+        needed: Sequence[tuple[str, str]],
+        rule: reservations.Rule,
+        asking: Asking,
     ) -> Purchase | Verdict:
         now = self.now()
         quote.check_clock(now)
         payments.release_own(tx, self._owner, now)
-        return payments.reserve(tx, intent, needed, rule, self._owner, now)
+        return reservations.reserve(tx, intent, needed, rule, self._owner, now, asking)
 
     async def _sign(self, wallet: Wallet, purchase: Purchase, quote: Quote, offer: Offer, policy: Policy) -> None:
         payment = purchase.payment

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import BaseModel, Field
 
 from seedance_mcp.errors import sentence
-from seedance_mcp.ledger.states import UNCOUNTED
+from seedance_mcp.ledger.states import UNCOUNTED, State
 from seedance_mcp.money import dollars, usd
 
 if TYPE_CHECKING:
@@ -168,12 +168,12 @@ def upload_result(hosted: "Hosted", budget: "Budget") -> UploadResult:
     )
 
 
-def generate_result(bought: "Bought", budget: "Budget") -> GenerateResult:
+def generate_result(bought: "Bought", budget: "Budget", now: int) -> GenerateResult:
     purchase = bought.purchase
     return GenerateResult(
         purchase_id=purchase.id,
         job_id=purchase.job.id if purchase.job else None,
-        status=status_of(purchase),
+        status=status_of(purchase, now),
         price_usd=usd(purchase.payment.amount),
         upload_usd=usd(bought.upload),
         charged_usd=usd(bought.charged + bought.upload),
@@ -181,13 +181,14 @@ def generate_result(bought: "Bought", budget: "Budget") -> GenerateResult:
         transaction=purchase.payment.transaction_hash,
         duplicate=bought.duplicate,
         budget=budget_result(budget),
-        next=_next(bought),
+        next=_next(bought, now),
     )
 
 
-def job_result(purchase: "Purchase") -> JobResult:
+def job_result(purchase: "Purchase", now: int) -> JobResult:
+    """``now`` is epoch milliseconds: a question that nobody answered in time was answered with no."""
     job = purchase.job
-    status = status_of(purchase)
+    status = status_of(purchase, now)
     return JobResult(
         status=status,
         progress=job.progress if job else None,
@@ -196,20 +197,22 @@ def job_result(purchase: "Purchase") -> JobResult:
         thumbnail_url=job.thumbnail_url if job else None,
         expires_at=_time(job.links_die_at) if job and job.links_die_at else None,
         price_usd=usd(purchase.payment.amount),
-        error=_error(purchase, job),
+        error=_error(purchase, job, status),
         purchase_id=purchase.id,
         job_id=job.id if job else None,
     )
 
 
-def status_of(purchase: "Purchase") -> Status:
+def status_of(purchase: "Purchase", now: int) -> Status:
     """``complete`` only once the clip is on disk, or never will be."""
     job = purchase.job
+    if purchase.payment.state is State.INTENDED and purchase.approval is not None:
+        return "awaiting_approval" if purchase.approval.stands(now) else "denied"
     if job is None:
         uploaded = purchase.upload is not None and purchase.upload.url is not None
         if uploaded:
             return "complete"
-        return "failed" if purchase.payment.state in UNCOUNTED else "payment_unknown"
+        return "failed" if purchase.payment.state in UNCOUNTED | {State.WRITTEN_OFF} else "payment_unknown"
     if job.video_path is not None or job.lost:
         return "complete"
     if job.status == "failed":
@@ -217,11 +220,13 @@ def status_of(purchase: "Purchase") -> Status:
     return "pending" if job.status == "pending" else "loading"
 
 
-def progress(purchase: "Purchase") -> tuple[int, int, str]:
+def progress(purchase: "Purchase", now: int) -> tuple[int, int, str]:
     """How far a clip is, of 100, in words for a person who waits."""
-    job, status = purchase.job, status_of(purchase)
+    job, status = purchase.job, status_of(purchase, now)
     done = (job.progress if job else None) or 0
     words = {
+        "awaiting_approval": "A human is asked whether to pay.",
+        "denied": "The payment was not approved.",
         "payment_unknown": "The payment is being looked up.",
         "pending": "The seller has accepted the job.",
         "loading": f"The clip is being rendered: {done} %." if done < 100 else "The clip is being saved.",
@@ -231,9 +236,11 @@ def progress(purchase: "Purchase") -> tuple[int, int, str]:
     return (100 if status == "complete" else min(done, 99), 100, words.get(status, status))
 
 
-def _error(purchase: "Purchase", job: "ClipJob | None") -> str | None:
+def _error(purchase: "Purchase", job: "ClipJob | None", status: Status) -> str | None:
+    if status in {"awaiting_approval", "denied"}:
+        return _unanswered(purchase, status)
     if job is None:
-        return None if status_of(purchase) == "complete" else _undelivered(purchase)
+        return None if status == "complete" else _undelivered(purchase)
     money = _money(purchase)
     if job.status == "failed":
         told = f": {job.error}" if job.error else ""
@@ -246,10 +253,27 @@ def _error(purchase: "Purchase", job: "ClipJob | None") -> str | None:
     return f"{job.error}; it is tried again." if job.error else None
 
 
+def _unanswered(purchase: "Purchase", status: Status) -> str:
+    approval = purchase.approval
+    assert approval is not None
+    if approval.answer == "approved" and status == "awaiting_approval":
+        return "It is approved, and nothing was charged yet; call generate_video again with the same arguments."
+    if status == "awaiting_approval":
+        return (
+            f"Nothing was charged. The operator is asked until {_time(approval.expires_at)}: "
+            f"`seedance-mcp approve {purchase.id}`; then call generate_video again with the same arguments."
+        )
+    if approval.answer == "denied":
+        return f"Nothing was charged: {approval.answered_by} said no, which holds for 24 hours."
+    return "Nothing was charged: nobody answered in time. Call generate_video again to ask once more."
+
+
 def _undelivered(purchase: "Purchase") -> str:
     money = _money(purchase)
     if purchase.payment.state in UNCOUNTED:
         return f"{money}; buy again if it is still wanted."
+    if purchase.payment.state is State.WRITTEN_OFF:
+        return f"{money}, and the operator gave it up; it stays counted."
     if purchase.model == "upload":
         return f"{money}, and the image is not stored yet; call upload_image again with the same image."
     if purchase.paid:
@@ -266,8 +290,10 @@ def _money(purchase: "Purchase") -> str:
     return f"The outcome of the payment of {amount} is not known yet"
 
 
-def _next(bought: "Bought") -> str:
+def _next(bought: "Bought", now: int) -> str:
     purchase, job = bought.purchase, bought.purchase.job
+    if purchase.payment.state is State.INTENDED:
+        return _unanswered(purchase, status_of(purchase, now))
     if job is None and purchase.payment.state in UNCOUNTED:
         return "The payment was never taken. Call generate_video again to buy the clip."
     if job is None:

@@ -5,13 +5,15 @@ import binascii
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from decimal import Decimal
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import anyio
 from mcp.server import MCPServer
+from mcp.server.elicitation import ElicitationResult
 from mcp.server.mcpserver import Context
+from mcp.server.mcpserver.resolve import Elicit, Resolve
 from mcp_types import CallToolResult, ToolAnnotations
-from pydantic import Field
+from pydantic import BaseModel, Field
 
 from seedance_mcp import __version__
 from seedance_mcp.arguments import StrictTool, success
@@ -66,6 +68,12 @@ MaxPrice = Annotated[
 ImageHelp = "an image_url from upload_image, a public https URL, or a path in a folder that the operator allowed"
 
 
+class Consent(BaseModel):
+    """What a human answers: to accept the question is to agree, unless this says otherwise."""
+
+    approve: bool = Field(True, description="Pay this.")
+
+
 def build_server(runtime: Runtime) -> MCPServer[None]:
     """The server with its tools on an app that may not have started yet."""
 
@@ -73,26 +81,25 @@ def build_server(runtime: Runtime) -> MCPServer[None]:
         begin_call()
         return await runtime.app()
 
-    async def estimate_cost(
-        model: Model,
-        duration: Duration,
-        resolution: Resolution,
-        prompt: Annotated[str | None, Field(description="What should move, and how; stood in for if left out.")] = None,
-        image: Annotated[str | None, Field(description=f"First frame: {ImageHelp}. May be left out.")] = None,
-        last_image: Annotated[str | None, Field(description=f"Last frame: {ImageHelp}.")] = None,
-        aspect_ratio: Aspect = "auto",
-        generate_audio: Audio = None,
-        camera_fixed: Fixed = None,
-        seed: Seed = None,
-        quote_id: QuoteId = None,
-        max_price_usd: MaxPrice = None,
-        take: Take = 1,
-    ) -> Annotated[CallToolResult, EstimateResult]:
-        app = await started()
+    async def clip_order(
+        prompt: str | None,
+        image: str | None,
+        last_image: str | None,
+        model: str,
+        duration: int,
+        resolution: str,
+        aspect_ratio: str,
+        generate_audio: bool | None,
+        camera_fixed: bool | None,
+        seed: int | None,
+        quote_id: str | None,
+        max_price_usd: Decimal | None,
+        take: int,
+    ) -> Any:
+        # The SDK reads the annotations at start, when the order's module is not wanted yet: hence Any.
         from seedance_mcp.clip_order import ClipOrder  # noqa: PLC0415
-        from seedance_mcp.studio.prices import TABLE_DATE  # noqa: PLC0415
 
-        order = ClipOrder(
+        return ClipOrder(
             model=model,
             prompt=prompt,
             image=image,
@@ -107,6 +114,26 @@ def build_server(runtime: Runtime) -> MCPServer[None]:
             quote_id=quote_id,
             max_price=_limit(max_price_usd),
         )
+
+    async def estimate_cost(
+        model: Model,
+        duration: Duration,
+        resolution: Resolution,
+        order: Annotated[Any, Resolve(clip_order)],
+        prompt: Annotated[str | None, Field(description="What should move, and how; stood in for if left out.")] = None,
+        image: Annotated[str | None, Field(description=f"First frame: {ImageHelp}. May be left out.")] = None,
+        last_image: Annotated[str | None, Field(description=f"Last frame: {ImageHelp}.")] = None,
+        aspect_ratio: Aspect = "auto",
+        generate_audio: Audio = None,
+        camera_fixed: Fixed = None,
+        seed: Seed = None,
+        quote_id: QuoteId = None,
+        max_price_usd: MaxPrice = None,
+        take: Take = 1,
+    ) -> Annotated[CallToolResult, EstimateResult]:
+        app = await started()
+        from seedance_mcp.studio.prices import TABLE_DATE  # noqa: PLC0415
+
         return success(estimate_result(await app.clips.estimate(order), TABLE_DATE))
 
     async def upload_image(
@@ -128,9 +155,18 @@ def build_server(runtime: Runtime) -> MCPServer[None]:
         hosted = await app.uploads.host(picture, name=filename)
         return success(upload_result(hosted, await app.clips.budget_now("upload")))
 
+    async def purchase(ctx: Context[None], order: Annotated[Any, Resolve(clip_order)]) -> Any:
+        """The purchase, or the question to the human before it: it is kept in the ledger and so the same each time."""
+        app = await started()
+        bought = await app.clips.generate(order)
+        question = app.clips.question(bought)
+        return bought if question is None or not _can_be_asked(ctx) else Elicit(question, Consent)
+
     async def generate_video(
         prompt: Annotated[str, Field(description="What should move, and how: subject, action, camera, mood.")],
         image: Annotated[str, Field(description=f"First frame: {ImageHelp} (uploaded for you, $0.01).")],
+        order: Annotated[Any, Resolve(clip_order)],
+        outcome: Annotated[ElicitationResult[Consent], Resolve(purchase)],
         last_image: Annotated[str | None, Field(description=f"Frame to end on: {ImageHelp}.")] = None,
         model: Model = "seedance",
         duration: Duration = 5,
@@ -144,28 +180,17 @@ def build_server(runtime: Runtime) -> MCPServer[None]:
         take: Take = 1,
     ) -> Annotated[CallToolResult, GenerateResult]:
         app = await started()
-        from seedance_mcp.clip_order import ClipOrder  # noqa: PLC0415
         from seedance_mcp.orders import outcome_unknown  # noqa: PLC0415
 
-        order = ClipOrder(
-            model=model,
-            prompt=prompt,
-            image=image,
-            last_image=last_image,
-            duration=duration,
-            resolution=resolution,
-            aspect_ratio=aspect_ratio,
-            generate_audio=generate_audio,
-            camera_fixed=camera_fixed,
-            seed=seed,
-            take=take,
-            quote_id=quote_id,
-            max_price=_limit(max_price_usd),
-        )
-        bought = await app.clips.generate(order)
+        bought = getattr(outcome, "data", None)
+        if bought is None or isinstance(bought, Consent):
+            agreed = None if outcome.action == "cancel" else bought is not None and bought.approve
+            bought = await app.clips.answered(order, agreed)
+        if bought.purchase.unanswered:
+            return success(generate_result(bought, await app.clips.budget_now(model), app.now()))
         if bought.purchase.job is None and not bought.purchase.paid:
             raise outcome_unknown(bought.purchase, bought.upload)
-        answer = success(generate_result(bought, await app.clips.budget_now(model)))
+        answer = success(generate_result(bought, await app.clips.budget_now(model), app.now()))
         app.watcher.wake()  # last, so that the answer does not queue behind the watcher's look at the job
         return answer
 
@@ -177,13 +202,13 @@ def build_server(runtime: Runtime) -> MCPServer[None]:
     ) -> Annotated[CallToolResult, CheckResult]:
         app = await started()
         if job_id is None and purchase_id is None:
-            pending = [job_result(purchase) for purchase in await app.clips.pending()]
+            pending = [job_result(purchase, app.now()) for purchase in await app.clips.pending()]
             return success(CheckResult(jobs=pending))
         purchase = await app.clips.purchase(job_id=job_id, purchase_id=purchase_id)
         left = min(wait_seconds, LONGEST_WAIT) - elapsed()
         async for purchase in app.watcher.follow(purchase, left):  # noqa: B020
-            await ctx.report_progress(*progress(purchase))
-        return success(CheckResult(**job_result(purchase).model_dump()))
+            await ctx.report_progress(*progress(purchase, app.now()))
+        return success(CheckResult(**job_result(purchase, app.now()).model_dump()))
 
     paying = ToolAnnotations(read_only_hint=False, destructive_hint=True, idempotent_hint=True, open_world_hint=True)
     reading = ToolAnnotations(read_only_hint=True, open_world_hint=True)
@@ -227,6 +252,13 @@ Show how far a clip is, and where it was saved. Use it after generate_video with
 until status is complete or failed; without an id it lists every unfinished clip. Free, and it changes nothing: clips
 are saved even if nobody asks. After an error with an unknown payment, call it with purchase_id to learn what became
 of it."""
+
+
+def _can_be_asked(ctx: Context[None]) -> bool:
+    """Whether the client shows forms to a human; one that names no kind of question means forms."""
+    capabilities = ctx.client_capabilities
+    asks = capabilities.elicitation if capabilities is not None else None
+    return asks is not None and (asks.form is not None or asks.url is None)
 
 
 @asynccontextmanager

@@ -82,7 +82,12 @@ class Settings:
     def at(self, origin: str, ledger: str) -> "Settings":
         """The same, pointed at a seller at ``origin`` that serves everything itself, with another ledger."""
         return replace(
-            self, studio_url=origin, blob_url=f"{origin}/blob/", base_rpc_urls=(f"{origin}/rpc",), ledger=ledger
+            self,
+            studio_url=origin,
+            blob_url=f"{origin}/blob/",
+            base_rpc_urls=(f"{origin}/rpc",),
+            tempo_rpc_urls=(f"{origin}/rpc/tempo",),
+            ledger=ledger,
         )
 
 

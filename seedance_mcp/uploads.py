@@ -13,7 +13,7 @@ from seedance_mcp.errors import InvalidArgument, SeedanceError, StudioRejected, 
 from seedance_mcp.fetching import Fetcher
 from seedance_mcp.ledger import jobs, views
 from seedance_mcp.ledger.states import DAY, UNCOUNTED, Purchase, State
-from seedance_mcp.orders import Order, outcome_unknown
+from seedance_mcp.orders import Order, awaiting_approval, outcome_unknown
 from seedance_mcp.purchase import Corridor
 from seedance_mcp.studio.client import UPLOAD_PATH
 from seedance_mcp.studio.images import PreparedImage, prepare, read_file
@@ -125,6 +125,8 @@ class Uploads:
             }
             quote = await self._corridor.quote(UPLOAD_PATH, body)
             purchase, begun = await self._corridor.buy(order.replacing(replaces), quote)
+            if purchase.payment.state is State.INTENDED:
+                raise awaiting_approval(purchase)
             if not purchase.paid:
                 raise outcome_unknown(purchase)
             if not begun and (hosted := await self._take_up(purchase, prepared)):

@@ -67,7 +67,7 @@ UPLOAD = Upload("pur_1", "ab" * 32, 640, 360, None, None, None, "https://images.
     ],
 )
 def test_a_clip_is_complete_only_once_it_is_on_disk_or_never_will_be(bought: Purchase, status: Status) -> None:
-    assert status_of(bought) == status
+    assert status_of(bought, NOON) == status
 
 
 @pytest.mark.parametrize(
@@ -104,12 +104,13 @@ def test_a_clip_is_complete_only_once_it_is_on_disk_or_never_will_be(bought: Pur
     ],
 )
 def test_what_went_wrong_is_told_with_what_became_of_the_money(bought: Purchase, error: str | None) -> None:
-    assert job_result(bought).error == error
+    assert job_result(bought, NOON).error == error
 
 
 def test_a_job_is_told_whole() -> None:
     told = job_result(
-        purchase(job=job(progress=40, video_url="https://v/1", thumbnail_url="https://t/1", links_die_at=NOON + 999))
+        purchase(job=job(progress=40, video_url="https://v/1", thumbnail_url="https://t/1", links_die_at=NOON + 999)),
+        NOON,
     )
     assert told.model_dump() == {
         "status": "pending",
@@ -139,7 +140,7 @@ def test_a_job_is_told_whole() -> None:
     ],
 )
 def test_progress_reaches_a_hundred_only_at_the_end(bought: Purchase, told: tuple[int, int, str]) -> None:
-    assert progress(bought) == told
+    assert progress(bought, NOON) == told
 
 
 @pytest.mark.parametrize(
@@ -156,11 +157,11 @@ def test_progress_reaches_a_hundred_only_at_the_end(bought: Purchase, told: tupl
     ],
 )
 def test_the_next_useful_call_is_named(bought: Purchase, next_step: str) -> None:
-    assert generate_result(Bought(bought, duplicate=True), BUDGET).next == next_step
+    assert generate_result(Bought(bought, duplicate=True), BUDGET, NOON).next == next_step
 
 
 def test_a_purchase_tells_what_this_call_paid() -> None:
-    told = generate_result(Bought(purchase(job=job()), duplicate=False, charged=360_000, upload=10_000), BUDGET)
+    told = generate_result(Bought(purchase(job=job()), duplicate=False, charged=360_000, upload=10_000), BUDGET, NOON)
     assert (told.price_usd, told.upload_usd, told.charged_usd) == ("0.36", "0.01", "0.37")
     assert (told.purchase_id, told.job_id, told.status, told.duplicate) == ("pur_1", "job-1", "pending", False)
     assert (told.rail, told.transaction) == ("x402", "0xpaid")

@@ -3,14 +3,18 @@
 import hashlib
 import re
 import tomllib
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from difflib import get_close_matches
-from typing import Any, NoReturn, TypeVar
+from typing import Any
 
 from seedance_mcp.errors import InvalidPolicy
+from seedance_mcp.guard.keys import CAPS, MODELS, REQUIRED, TABLES
+from seedance_mcp.guard.positions import Key, Position, nearest, positions
 from seedance_mcp.guard.usage import WINDOWS
-from seedance_mcp.money import parse_share, parse_usd
+from seedance_mcp.guard.values import LONGEST_VALIDITY, RAILS, VERSION, Value
+
+__all__ = ["BUILT_IN", "LONGEST_VALIDITY", "RAILS", "Caps", "Mistake", "Policy", "mistakes", "parse_policy"]
 
 BUILT_IN = """\
 version = 1
@@ -33,14 +37,6 @@ order = ["x402", "mpp"]
 valid_for = "120s"
 rpc_agree = 2
 """
-
-RAILS = ("x402", "mpp")
-MODELS = ("seedance", "seedance-fast", "upload")
-LONGEST_VALIDITY = 300
-T = TypeVar("T")
-_DURATION = re.compile(r"([1-9][0-9]{0,5})([smhd])", re.ASCII)
-_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-_ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,150 +88,138 @@ class Policy:
     """SHA-256 of the file's text, hex."""
 
 
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """What is wrong about one key; ``place`` is where it stands, or None for what is missing altogether."""
+
+    key: Key
+    what: str
+    place: Position | None = None
+
+    def __str__(self) -> str:
+        return self.what if self.place is None else f"{self.what} (at line {self.place[0]}, column {self.place[1]})"
+
+
 def parse_policy(text: str) -> Policy:
-    """Raises InvalidPolicy with the key, what was found there and what is allowed."""
-    try:
-        document = tomllib.loads(text, parse_float=_refuse_number)
-    except (ValueError, RecursionError) as error:  # more than TOMLDecodeError: a number of 5000 digits, deep nesting
-        raise InvalidPolicy(f"the policy is not valid TOML: {error}") from None
-    top = _Table("", document)
-    if (version := top.take("version", _whole(1, 1))) != 1:
-        raise InvalidPolicy(f"the policy needs `version = 1`, not {version!r}")
-    caps = _caps(top.table("caps"))
-    if caps.per_payment is None or caps.per_hour is None or caps.per_day is None:
-        raise InvalidPolicy("the policy's [caps] needs per_payment, per_hour and per_day")
-    approval, price, studio, rails = (top.table(name) for name in ("approval", "price", "studio", "rails"))
-    policy = Policy(
-        caps=caps,
-        approval_above=approval.take("above", _usd),
-        approval_expires=approval.take("expires", _duration) or 900,
-        over_quote=price.take("over_quote", _share) or 0,
-        over_table=_or(price.take("over_table", _share), 250_000),
-        pay_to=studio.take("pay_to", _recipients) or None,
-        rails=rails.take("order", _rails) or RAILS,
-        valid_for=rails.take("valid_for", _validity) or 120,
-        rpc_agree=rails.take("rpc_agree", _whole(1, 9)) or 2,
-        models={_model(name): _caps(table) for name, table in top.tables("models")},
-        agents={name: _caps(table) for name, table in top.tables("agents")},
-        digest=hashlib.sha256(text.encode()).hexdigest(),
-    )
-    for table in (approval, price, studio, rails, top):
-        table.finish()
+    """Raises InvalidPolicy with the key, what was found there, what is allowed, and the line and column."""
+    policy, found = _read(text)
+    if policy is None:
+        raise InvalidPolicy(str(found[0]))
     return policy
 
 
-class _Table:
-    """One TOML table; what was never asked for is an unknown key."""
-
-    def __init__(self, name: str, content: object) -> None:
-        if not isinstance(content, dict):
-            raise InvalidPolicy(f"the policy's `{name}` must be a table, written as [{name}]")
-        self.name = name
-        self._content: dict[str, Any] = dict(content)
-        self._known: list[str] = []
-
-    def take(self, key: str, read: Callable[[object], T]) -> T | None:
-        self._known.append(key)
-        if key not in self._content:
-            return None
-        try:
-            return read(self._content.pop(key))
-        except ValueError as error:
-            raise InvalidPolicy(f"the policy's {self.path(key)}: {error}") from None
-
-    def table(self, key: str) -> "_Table":
-        self._known.append(key)
-        return _Table(self.path(key), self._content.pop(key, {}))
-
-    def tables(self, key: str) -> list[tuple[str, "_Table"]]:
-        self._known.append(key)
-        content = _Table(self.path(key), self._content.pop(key, {}))
-        return [(name, _Table(content.path(name), table)) for name, table in content.items()]
-
-    def items(self) -> Iterable[tuple[str, object]]:
-        return self._content.items()
-
-    def finish(self) -> None:
-        for key in self._content:
-            near = get_close_matches(key, self._known, 1)
-            hint = f"; did you mean `{near[0]}`?" if near else f"; allowed are {', '.join(self._known)}"
-            raise InvalidPolicy(f"the policy has an unknown key `{self.path(key)}`{hint}")
-
-    def path(self, key: str) -> str:
-        return f"{self.name}.{key}" if self.name else key
+def mistakes(text: str) -> Sequence[Mistake]:
+    """Everything that ``parse_policy`` would refuse ``text`` for, from top to bottom."""
+    return _read(text)[1]
 
 
-def _model(name: str) -> str:
-    """A limit on a model that is never bought limits nothing, so a wrong name is an error."""
-    if name not in MODELS:
-        near = get_close_matches(name, MODELS, 1)
-        raise InvalidPolicy(f"the policy limits an unknown model `{name}`; did you mean `{(near or MODELS)[0]}`?")
-    return name
+def _read(text: str) -> tuple[Policy | None, Sequence[Mistake]]:
+    try:
+        document = tomllib.loads(text, parse_float=_Number)
+    except (ValueError, RecursionError) as error:  # more than TOMLDecodeError: a number of 5000 digits, deep nesting
+        return None, [_syntax(str(error))]
+    reader = _Reader(list(_numbers(document, ())))
+    policy = None if reader.found else _policy(reader, document, hashlib.sha256(text.encode()).hexdigest())
+    if not reader.found:
+        return policy, ()
+    places = positions(text)
+    placed = [Mistake(found.key, found.what, nearest(places, found.key)) for found in reader.found]
+    return None, sorted(placed, key=lambda mistake: mistake.place or (0, 0))
 
 
-def _caps(table: _Table) -> Caps:
-    counted = ("payments_per_hour", "payments_per_day", "unresolved")
-    limits = {
-        field.name: table.take(field.name, _whole(0, 1_000_000) if field.name in counted else _usd)
-        for field in fields(Caps)
-    }
-    table.finish()
-    return Caps(**limits)
+def _policy(reader: "_Reader", document: Mapping[str, object], digest: str) -> Policy:
+    """What ``reader`` finds no mistakes in is a whole policy."""
+    reader.table((), document, {"version": VERSION}, tables=(*TABLES, "models", "agents"))
+    if "version" not in document:
+        reader.wrong(("version",), "the policy needs `version = 1`")
+    of = {name: reader.table((name,), document.get(name, {}), values) for name, values in TABLES.items()}
+    # A misspelt cap is told as that, and not as a missing one too.
+    if not of["caps"].keys() >= set(REQUIRED) and not any(mistake.key[0] == "caps" for mistake in reader.found):
+        reader.wrong(("caps",), f"the policy's [caps] needs {', '.join(REQUIRED[:-1])} and {REQUIRED[-1]}")
+    approval, price, rails = of["approval"], of["price"], of["rails"]
+    return Policy(
+        caps=Caps(**of["caps"]),
+        approval_above=approval.get("above"),
+        approval_expires=approval.get("expires", 900),
+        over_quote=price.get("over_quote", 0),
+        over_table=price.get("over_table", 250_000),
+        pay_to=of["studio"].get("pay_to") or None,
+        rails=rails.get("order", RAILS),
+        valid_for=rails.get("valid_for", 120),
+        rpc_agree=rails.get("rpc_agree", 2),
+        models=reader.caps("models", document, MODELS),
+        agents=reader.caps("agents", document),
+        digest=digest,
+    )
 
 
-def _refuse_number(number: str) -> NoReturn:
-    number = number[:40]
-    raise InvalidPolicy(f'the policy has the number {number}: write amounts and shares as strings, like "{number}"')
+@dataclass(slots=True)
+class _Reader:
+    """Reads tables and goes on after a mistake, so that all of them are found at once."""
+
+    found: list[Mistake] = field(default_factory=list)
+
+    def wrong(self, key: Key, what: str) -> None:
+        self.found.append(Mistake(key, what))
+
+    def table(
+        self, path: Key, content: object, values: Mapping[str, Value[Any]], tables: Sequence[str] = ()
+    ) -> dict[str, Any]:
+        """What was read under each known key; ``tables`` are keys that are read elsewhere."""
+        read: dict[str, Any] = {}
+        for key, value in self.members(path, content).items():
+            if key in values:
+                try:
+                    read[key] = values[key].read(value)
+                except ValueError as error:
+                    self.wrong((*path, key), f"the policy's {_dotted(*path, key)}: {error}")
+            elif key not in tables:
+                known = [*values, *tables]
+                near = get_close_matches(key, known, 1)
+                hint = f"did you mean `{near[0]}`?" if near else f"allowed are {', '.join(known)}"
+                self.wrong((*path, key), f"the policy has an unknown key `{_dotted(*path, key)}`; {hint}")
+        return read
+
+    def caps(self, kind: str, document: Mapping[str, object], names: Sequence[str] = ()) -> dict[str, Caps]:
+        """Caps by name. A limit on a model that is never bought limits nothing, so a wrong one of ``names`` is told."""
+        members = self.members((kind,), document.get(kind, {}))
+        for name in members:
+            if names and name not in names:
+                near = get_close_matches(name, names, 1) or names
+                self.wrong((kind, name), f"the policy limits an unknown model `{name}`; did you mean `{near[0]}`?")
+        return {name: Caps(**self.table((kind, name), content, CAPS)) for name, content in members.items()}
+
+    def members(self, path: Key, content: object) -> Mapping[str, object]:
+        if isinstance(content, dict):
+            return content
+        self.wrong(path, f"the policy's `{_dotted(*path)}` must be a table, written as [{_dotted(*path)}]")
+        return {}
 
 
-def _usd(value: object) -> int:
-    if not isinstance(value, str):
-        raise ValueError(f'{value!r} is not an amount: write it as a string, like "2.50"')
-    return parse_usd(value)
+class _Number(str):
+    """A float as it was written: there is no place for one."""
+
+    __slots__ = ()
 
 
-def _share(value: object) -> int:
-    if not isinstance(value, str):
-        raise ValueError(f'{value!r} is not a share: write it as a string, like "0.25"')
-    return parse_share(value)
+def _numbers(content: object, path: Key) -> Iterator[Mistake]:
+    if isinstance(content, _Number):
+        number = content[:40]
+        yield Mistake(path, f'the policy has the number {number}: write amounts and shares as strings, like "{number}"')
+    elif isinstance(content, dict):
+        for key, inner in content.items():
+            yield from _numbers(inner, (*path, key))
+    elif isinstance(content, list):
+        for inner in content:
+            yield from _numbers(inner, path)
 
 
-def _whole(least: int, most: int) -> Callable[[object], int]:
-    def read(value: object) -> int:
-        if type(value) is not int or not least <= value <= most:
-            raise ValueError(f"{value!r} is not a whole number from {least} to {most}")
-        return value
-
-    return read
+def _syntax(error: str) -> Mistake:
+    """``tomllib`` ends its message with the place, which stays in there as it is told."""
+    match = re.fullmatch(r"(.*) \(at line ([0-9]+), column ([0-9]+)\)", error, re.DOTALL)
+    what = f"the policy is not valid TOML: {match[1] if match else error}"
+    return Mistake((), what, (int(match[2]), int(match[3])) if match else None)
 
 
-def _duration(value: object) -> int:
-    match = _DURATION.fullmatch(value) if isinstance(value, str) else None
-    if match is None:
-        raise ValueError(f'{value!r} is not a time: write a number and s, m, h or d, like "15m"')
-    return int(match[1]) * _SECONDS[match[2]]
-
-
-def _validity(value: object) -> int:
-    seconds = _duration(value)
-    if not 30 <= seconds <= LONGEST_VALIDITY:
-        raise ValueError(f'{value!r} is out of range: from "30s" to "{LONGEST_VALIDITY}s"')
-    return seconds
-
-
-def _recipients(value: object) -> tuple[str, ...]:
-    if value == "first-use":
-        return ()
-    if isinstance(value, list) and value and all(isinstance(one, str) and _ADDRESS.fullmatch(one) for one in value):
-        return tuple(value)
-    raise ValueError(f'{value!r} is neither "first-use" nor a list of addresses (0x and 40 hex digits)')
-
-
-def _rails(value: object) -> tuple[str, ...]:
-    if isinstance(value, list) and value and all(one in RAILS and value.count(one) == 1 for one in value):
-        return tuple(value)
-    raise ValueError(f"{value!r} is not a list of {', '.join(RAILS)}")
-
-
-def _or(value: int | None, default: int) -> int:
-    return default if value is None else value
+def _dotted(*path: str) -> str:
+    return ".".join(path)

@@ -99,6 +99,8 @@ def _audit(tx: Transaction) -> Iterator[str]:
             told[entry["payment"]] = entry["to"]
         elif entry["event"] == "entry":
             told[entry["payment"]] = entry["to"]
+        elif entry["event"] == "question":
+            told[entry["payment"]] = State.INTENDED
     for row in tx.all("SELECT id, state FROM payments"):
         if told.get(row["id"], State.RESERVED) != row["state"]:
             yield f"payment {row['id']} is {row['state']}, and the audit chain ends before that"

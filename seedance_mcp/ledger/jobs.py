@@ -133,14 +133,20 @@ def of(tx: Transaction, job_id: str) -> Purchase | None:
     return find(tx, row["purchase"]) if row else None
 
 
-def pending(tx: Transaction, agent: str) -> list[Purchase]:
-    """An agent's clip purchases that are not finished: unknown payments, paid ones without a job, running jobs."""
-    return _purchases(
+def pending(tx: Transaction, agent: str, now: int) -> list[Purchase]:
+    """An agent's clip purchases that are not finished: questions to a human, unknown payments, paid ones without a
+    job, running jobs."""
+    found = _purchases(
         tx,
         """SELECT id FROM purchases WHERE closed = 0 AND agent = :agent AND model <> 'upload'
-           ORDER BY created_at""",
+           UNION
+           SELECT purchase FROM approvals JOIN purchases ON purchases.id = purchase
+           WHERE used_at IS NULL AND expires_at > :now AND answer IS NOT 'denied' AND agent = :agent
+                 AND model <> 'upload'""",
         agent=agent,
+        now=now,
     )
+    return sorted(found, key=lambda purchase: purchase.created_at)
 
 
 def without_job(tx: Transaction) -> list[Purchase]:

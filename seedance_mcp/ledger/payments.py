@@ -1,27 +1,18 @@
-"""Statements on payments and purchases. Every move is a compare-and-set on (id, state, owner)."""
+"""The moves of a payment from state to state. Each is a compare-and-set on (id, state, owner)."""
 
-import secrets
-from collections.abc import Callable, Sequence
 from typing import Any
 
-from seedance_mcp.guard.usage import Outcome, Usage, Verdict
+from seedance_mcp.guard.usage import Outcome, Verdict
 from seedance_mcp.ledger import audit
 from seedance_mcp.ledger.database import Transaction
-from seedance_mcp.ledger.states import MOVES, NEVER, PAID, SAFETY, Intent, Payment, Purchase, State
+from seedance_mcp.ledger.states import MOVES, PAID, SAFETY, Payment, State
 from seedance_mcp.ledger.views import (
     OPEN_NOW,
-    UNRESOLVED,
     as_payment,
-    find,
-    latest,
     must,
-    next_serial,
     payment_now,
-    rail_of,
-    usage,
 )
 
-Rule = Callable[[Usage], Verdict]
 LEASE = 15_000
 """Milliseconds after its last sign of life from which a process's open payments may be taken over."""
 
@@ -44,88 +35,6 @@ def bury(tx: Transaction, now: int) -> None:
             tx.do("DELETE FROM owners WHERE token = :token", token=row["token"])
 
 
-def reserve(
-    tx: Transaction, intent: Intent, needed: Sequence[tuple[str, str]], rule: Rule, owner: str, now: int
-) -> Purchase | Verdict:
-    """Decide and write down, or decide and refuse, in one transaction.
-
-    Answers the purchase in state ``reserved`` and owned by ``owner``; or, where a repeated call meets its first
-    purchase, that one as it stands; or the verdict that is not to allow. ``needed`` names the (scope, window) sums that
-    ``rule`` wants to see.
-    """
-    bury(tx, now)
-    release_abandoned(tx, owner, now)
-    last = latest(tx, intent.key)
-    if last is not None and last.answers(now) and last.id != intent.replaces:
-        return last
-    seen = None
-    sibling = tx.one(
-        f"SELECT purchases.id FROM payments JOIN purchases ON purchases.id = payments.purchase "
-        f"WHERE purchases.subject = :subject AND purchases.key <> :key AND {UNRESOLVED}",
-        subject=intent.subject,
-        key=intent.key,
-        now=now,
-    )
-    if sibling is not None:
-        verdict = Verdict(
-            Outcome.REFUSE,
-            "other_take_unresolved",
-            f"the payment of another take of this clip ({sibling['id']}) has an unknown outcome",
-            "Call check_job until it is resolved.",
-        )
-    elif other_rail := _other_rail(tx, last, intent.rail):
-        verdict = Verdict(
-            Outcome.REFUSE,
-            "rail_closed",
-            f"this purchase was signed for over {other_rail} before, and stays there",
-            "Call again.",
-        )
-    else:
-        seen = usage(tx, needed, intent.origin, intent.rail, intent.token, now)
-        verdict = rule(seen)
-    _note(tx, "decision", now, intent, seen, verdict=str(verdict.outcome), code=verdict.code, reason=verdict.reason)
-    if verdict.outcome is not Outcome.ALLOW:
-        return verdict
-    tx.do("UPDATE ledger SET clock = max(clock, :now)", now=now)
-    beat(tx, owner, now)
-    reusable = last if last is not None and last.may_be_paid_again else None
-    purchase_id = reusable.id if reusable else _new_purchase(tx, intent, now)
-    tx.do("UPDATE purchases SET closed = 0 WHERE id = :id", id=purchase_id)
-    tx.do(
-        """INSERT INTO payments (purchase, attempt, serial, state, owner, agent, model, rail, network, token, origin,
-                                 payer, pay_to, amount, fee, policy, reserved_at, counted_at)
-           VALUES (:purchase, :attempt, :serial, 'reserved', :owner, :agent, :model, :rail, :network, :token, :origin,
-                   :payer, :pay_to, :amount, :fee, :policy, :now, :never)""",
-        purchase=purchase_id,
-        attempt=reusable.payment.attempt + 1 if reusable else 1,
-        serial=max(next_serial(tx, intent.key), intent.serial),
-        owner=owner,
-        agent=intent.agent,
-        model=intent.model,
-        rail=intent.rail,
-        network=intent.network,
-        token=intent.token,
-        origin=intent.origin,
-        payer=intent.payer,
-        pay_to=intent.pay_to,
-        amount=intent.amount,
-        fee=intent.fee,
-        policy=intent.policy,
-        now=now,
-        never=NEVER,
-    )
-    tx.do(
-        """INSERT INTO pins (origin, rail, token, pay_to, trusted_at) VALUES (:origin, :rail, :token, :pay_to, :now)
-           ON CONFLICT DO NOTHING""",
-        origin=intent.origin,
-        rail=intent.rail,
-        token=intent.token,
-        pay_to=intent.pay_to,
-        now=now,
-    )
-    return must(find(tx, purchase_id))
-
-
 def sign(
     tx: Transaction,
     payment: Payment,
@@ -145,7 +54,7 @@ def sign(
     """
     if _frozen(tx) is not None:
         return False
-    return _move(
+    return move(
         tx, payment, State.SIGNED, owner, now,
         """nonce = :nonce, signed_hash = :signed_hash, deadline = :deadline, path = :path, body = :body,
            sealed = :sealed""",
@@ -165,13 +74,13 @@ def send(tx: Transaction, payment: Payment, owner: str, now: int) -> Verdict | N
         return Verdict(Outcome.REFUSE, "too_late", "the signed authorization is about to expire")
     beat(tx, owner, now)
     if row["state"] == State.SIGNED:
-        _move(tx, payment, State.SENT, owner, now, "sent_at = :now")
+        move(tx, payment, State.SENT, owner, now, "sent_at = :now")
     return None
 
 
 def claim(tx: Transaction, payment: Payment, transaction_hash: str | None, now: int) -> bool:
     """The seller says that it was paid. Counted at the deadline until the chain tells the block's time."""
-    return _move(
+    return move(
         tx, payment, State.CLAIMED, None, now,
         "transaction_hash = :hash, ended_at = :now, counted_at = deadline * 1000, owner = ''",
         hash=transaction_hash,
@@ -183,7 +92,7 @@ def park(tx: Transaction, payment: Payment, owner: str, now: int, why: str) -> b
     if payment_now(tx, payment.id).state in (State.SIGNED, State.UNKNOWN):
         left = "UPDATE payments SET owner = '', note = :why WHERE id = :id AND owner = :owner"
         return tx.do(left, id=payment.id, owner=owner, why=why) == 1
-    return _move(tx, payment, State.UNKNOWN, owner, now, "owner = '', note = :note", why=why, note=why)
+    return move(tx, payment, State.UNKNOWN, owner, now, "owner = '', note = :note", why=why, note=why)
 
 
 def settle(
@@ -194,7 +103,7 @@ def settle(
     No transfer is older than its reservation or younger than its deadline, and no fee is above its bound, whatever a
     lying host says.
     """
-    return _move(
+    return move(
         tx, payment, State.SETTLED, None, now,
         """transaction_hash = :hash, ended_at = coalesce(ended_at, :now), sealed = NULL, owner = '',
            counted_at = min(max(:at, reserved_at), deadline * 1000), fee = min(fee, :fee)""",
@@ -204,7 +113,7 @@ def settle(
 
 def expire(tx: Transaction, payment: Payment, now: int) -> bool:
     """The chain proved that the authorization was never used and never can be: the budget comes back."""
-    return _move(tx, payment, State.EXPIRED, None, now, "ended_at = :now, counted_at = :now, sealed = NULL, owner = ''")
+    return move(tx, payment, State.EXPIRED, None, now, "ended_at = :now, counted_at = :now, sealed = NULL, owner = ''")
 
 
 def write_off(tx: Transaction, payment: Payment, now: int) -> bool:
@@ -214,7 +123,7 @@ def write_off(tx: Transaction, payment: Payment, now: int) -> bool:
     """
     if payment.deadline is None or now < payment.deadline * 1000:
         return False
-    return _move(
+    return move(
         tx, payment, State.WRITTEN_OFF, None, now,
         "ended_at = :now, counted_at = deadline * 1000, sealed = NULL, owner = ''",
     )  # fmt: skip
@@ -222,7 +131,7 @@ def write_off(tx: Transaction, payment: Payment, now: int) -> bool:
 
 def release(tx: Transaction, payment: Payment, owner: str, now: int, why: str) -> bool:
     """Nothing was signed: the budget comes back."""
-    return _move(tx, payment, State.RELEASED, owner, now, "ended_at = :now, counted_at = :now, owner = ''", why=why)
+    return move(tx, payment, State.RELEASED, owner, now, "ended_at = :now, counted_at = :now, owner = ''", why=why)
 
 
 def close_if_done(tx: Transaction, purchase_id: str) -> None:
@@ -273,7 +182,7 @@ def release_abandoned(tx: Transaction, owner: str, now: int) -> int:
     return sum(release(tx, payment, owner, now, "its process ended") for payment in adopted if payment is not None)
 
 
-def _move(
+def move(
     tx: Transaction, payment: Payment, to: State, owner: str | None, now: int, assignments: str, why: str = "",
     **values: object,
 ) -> bool:  # fmt: skip
@@ -297,43 +206,7 @@ def _move(
     return True
 
 
-def _other_rail(tx: Transaction, last: Purchase | None, rail: str) -> str | None:
-    """The rail that a purchase is bound to, where it is another one: a credential for it has left."""
-    bound = rail_of(tx, last)
-    return bound if bound != rail else None
-
-
 def _frozen(tx: Transaction) -> str | None:
     """Why purchases are frozen, or None."""
     why: str | None = must(tx.one("SELECT frozen FROM ledger"))["frozen"]
     return why
-
-
-def _new_purchase(tx: Transaction, intent: Intent, now: int) -> str:
-    purchase_id = f"pur_{secrets.token_hex(8)}"
-    tx.do(
-        """INSERT INTO purchases (id, key, subject, agent, model, take, generation, request, created_at)
-           VALUES (:id, :key, :subject, :agent, :model, :take, :generation, :request, :now)""",
-        id=purchase_id,
-        key=intent.key,
-        subject=intent.subject,
-        agent=intent.agent,
-        model=intent.model,
-        take=intent.take,
-        generation=intent.generation,
-        request=audit.canonical(intent.request),
-        now=now,
-    )
-    return purchase_id
-
-
-def _note(tx: Transaction, event: str, now: int, intent: Intent, seen: Usage | None, **facts: object) -> None:
-    if seen is not None:
-        # What was spent can be told from the payments themselves, so it is left out.
-        names = ("frozen", "clock_ahead", "pinned", "generation", "outstanding", "unresolved")
-        facts["usage"] = {name: getattr(seen, name) for name in names}
-    audit.append(tx, event, now, {
-        "key": intent.key.hex(), "agent": intent.agent, "model": intent.model, "rail": intent.rail,
-        "amount": intent.amount, "fee": intent.fee, "pay_to": intent.pay_to, "policy": intent.policy,
-        "proposal": intent.proposal, **facts,
-    })  # fmt: skip

@@ -62,6 +62,7 @@ class Payment:
     pay_to: str
     amount: int
     fee: int
+    policy: str
     nonce: bytes | None
     signed_hash: str | None
     deadline: int | None
@@ -112,6 +113,24 @@ class Upload:
 
 
 @dataclass(frozen=True, slots=True)
+class Approval:
+    """What a human was asked, and said: ``answer`` is ``approved``, ``denied`` or None. Times are epoch ms."""
+
+    purchase: str
+    question: str
+    asked_at: int
+    expires_at: int
+    answer: str | None
+    answered_at: int | None
+    answered_by: str | None
+    used_at: int | None
+
+    def stands(self, now: int) -> bool:
+        """Whether it still waits for an answer, or for its yes to be used."""
+        return self.answer != "denied" and self.used_at is None and now < self.expires_at
+
+
+@dataclass(frozen=True, slots=True)
 class Purchase:
     """What was asked for, with its last attempt to pay and what the seller delivered."""
 
@@ -126,6 +145,7 @@ class Purchase:
     payment: Payment
     job: ClipJob | None
     upload: Upload | None
+    approval: Approval | None = None
 
     @property
     def paid(self) -> bool:
@@ -134,6 +154,11 @@ class Purchase:
     @property
     def delivered(self) -> bool:
         return self.job is not None or (self.upload is not None and self.upload.url is not None)
+
+    @property
+    def unanswered(self) -> bool:
+        """A human is asked whether to pay, or has said no."""
+        return self.payment.state is State.INTENDED
 
     @property
     def may_be_paid_again(self) -> bool:

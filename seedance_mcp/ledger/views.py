@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from seedance_mcp.guard.usage import WINDOWS, Spent, Usage
 from seedance_mcp.ledger.database import Row, Transaction
-from seedance_mcp.ledger.states import ClipJob, Payment, Purchase, State, Upload
+from seedance_mcp.ledger.states import Approval, ClipJob, Payment, Purchase, State, Upload
 
 T = TypeVar("T")
 
@@ -51,6 +51,7 @@ def find(tx: Transaction, purchase_id: str) -> Purchase | None:
     payment = tx.one("SELECT * FROM payments WHERE purchase = :id ORDER BY attempt DESC LIMIT 1", id=purchase_id)
     job = tx.one("SELECT * FROM jobs WHERE purchase = :id", id=purchase_id)
     upload = tx.one("SELECT * FROM uploads WHERE purchase = :id", id=purchase_id)
+    approval = tx.one("SELECT * FROM approvals WHERE purchase = :id", id=purchase_id)
     return Purchase(
         id=row["id"],
         key=bytes(row["key"]),
@@ -63,6 +64,7 @@ def find(tx: Transaction, purchase_id: str) -> Purchase | None:
         payment=as_payment(must(payment)),
         job=as_job(job) if job else None,
         upload=Upload(**upload) if upload else None,
+        approval=Approval(**approval) if approval else None,
     )
 
 

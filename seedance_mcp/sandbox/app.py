@@ -1,7 +1,7 @@
 """The service: its state, and the table of its routes."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -19,10 +19,14 @@ from seedance_mcp.sandbox.checkout import Checkout
 from seedance_mcp.sandbox.faults import Faults
 from seedance_mcp.sandbox.headers import pack
 from seedance_mcp.sandbox.jobs import Job, Renderer, RenderQueue
+from seedance_mcp.sandbox.mpp import Mpp
+from seedance_mcp.sandbox.rails import Rail, RailName
 from seedance_mcp.sandbox.recording import Recorder, Seen, here
 from seedance_mcp.sandbox.render import Shot, frame_size, render
 from seedance_mcp.sandbox.rpc import Rpc
 from seedance_mcp.sandbox.siwx import BadProof, Logins
+from seedance_mcp.sandbox.tempo import Tempo
+from seedance_mcp.sandbox.x402 import X402
 
 
 def epoch_seconds() -> int:
@@ -36,9 +40,13 @@ class NotSignedIn(Exception):
 class Sandbox:
     """An ASGI ``app`` and all that a test or the demo may look at or turn.
 
-    ``requests`` is everything seen on the wire, ``jobs`` is keyed by job id, ``bank`` holds the money. ``clock`` gives
-    epoch seconds and also drives the blocks of the chain behind ``/rpc``; clips can be fetched for ``link_seconds``
-    after they are done. The blob store is at ``/blob/``.
+    ``requests`` is everything seen on the wire, ``jobs`` is keyed by job id; ``bank`` holds the money on Base, whose
+    JSON-RPC is at ``/rpc``, and ``tempo`` that on Tempo, at ``/rpc/tempo``. ``clock`` gives epoch seconds and also
+    drives both chains' blocks; clips can be fetched for ``link_seconds`` after they are done. The blob store is at
+    ``/blob/``.
+
+    ``rails`` are the ways to pay that a 402 offers. With ``sponsored`` the seller pays Tempo's fees; with ``digest`` an
+    MPP challenge serves only the body that it was made for.
     """
 
     def __init__(
@@ -46,6 +54,9 @@ class Sandbox:
         *,
         generation: int = 1,
         track_nonces: bool = True,
+        rails: Sequence[RailName] = ("x402", "mpp"),
+        sponsored: bool = False,
+        digest: bool = False,
         faults: Faults | None = None,
         clock: Callable[[], int] = epoch_seconds,
         link_seconds: int = 1200,
@@ -54,13 +65,19 @@ class Sandbox:
         self._faults = faults or Faults()
         self.clock = clock
         self.link_seconds = link_seconds
+        self.rails = tuple(rails)
         self.requests: list[Seen] = []
         self.jobs: dict[str, Job] = {}
         self.bank = Bank(clock)
+        self.tempo = Tempo(clock)
         self.blobs = Blobs(clock)
         self._logins = Logins(clock, track_nonces=track_nonces)
         self._queue = RenderQueue(clock, renderer)
         self._clips = catalogue.wares(generation)
+        self._tills: dict[RailName, Rail] = {
+            "x402": X402(self.bank, self._faults),
+            "mpp": Mpp(self.tempo, self._faults, sponsored=sponsored, digest=digest),
+        }
         self.app = Recorder(Starlette(routes=self._routes(), exception_handlers=self._handlers), self.requests, clock)
 
     @property
@@ -68,15 +85,19 @@ class Sandbox:
         """Throw its switches; it cannot be replaced."""
         return self._faults
 
-    def fund(self, address: str, micros: int) -> None:
-        self.bank.fund(address, micros)
+    def fund(self, address: str, micros: int, rail: RailName | None = None) -> None:
+        """``micros`` more for ``address`` on each of the rails, or on one."""
+        if rail != "mpp":
+            self.bank.fund(address, micros)
+        if rail != "x402":
+            self.tempo.fund(address, micros)
 
     def close(self) -> None:
         """Stops the clips that are being rendered. ``serve`` does it on the way out."""
         self._queue.close()
 
     def _routes(self) -> list[Route]:
-        checkout = Checkout(self.bank, self.faults)
+        checkout = Checkout([self._tills[name] for name in self.rails], self.faults)
         paid = [(ware, self._make_job) for ware in self._clips] + [(catalogue.UPLOAD, self._make_ticket)]
         return [
             *(Route(ware.path, partial(checkout.sell, ware, deliver), methods=["POST"]) for ware, deliver in paid),
@@ -88,6 +109,7 @@ class Sandbox:
             Route("/blob/", self.blobs.put, methods=["PUT"]),
             Route("/blob/{pathname:path}", self.blobs.get, methods=["GET"]),
             Route("/rpc", Rpc(self.bank).answer, methods=["POST"]),
+            Route("/rpc/tempo", Rpc(self.tempo).answer, methods=["POST"]),
             Route("/openapi.json", self._openapi, methods=["GET"]),
             Route("/api/openapi.json", self._openapi, methods=["GET"]),
             Route("/llms.txt", self._llms, methods=["GET"]),
@@ -191,10 +213,10 @@ class Sandbox:
         return Response(job.clip.thumbnail, media_type="image/jpeg")
 
     async def _openapi(self, request: Request) -> Response:
-        return JSONResponse(catalogue.openapi([*self._clips, catalogue.UPLOAD], here(request)))
+        return JSONResponse(catalogue.openapi([*self._clips, catalogue.UPLOAD], here(request), self.rails))
 
     async def _llms(self, _request: Request) -> Response:
-        return PlainTextResponse(catalogue.llms_txt([*self._clips, catalogue.UPLOAD]))
+        return PlainTextResponse(catalogue.llms_txt([*self._clips, catalogue.UPLOAD], self.rails))
 
     async def _ask_for_login(self, request: Request, error: Exception) -> Response:
         if error.args[0] is not None:

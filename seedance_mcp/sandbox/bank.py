@@ -1,4 +1,4 @@
-"""USDC on Base as far as the sandbox needs it: balances, EIP-3009 transfers, and the blocks they fall into."""
+"""USDC on Base as far as the sandbox needs it: EIP-3009 transfers beside plain ones."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,15 +6,13 @@ from dataclasses import dataclass
 from eth_utils.address import to_checksum_address
 from eth_utils.crypto import keccak
 
+from seedance_mcp.sandbox.chain import Chain, Event, Reverted, topic, transfer_event
 from seedance_mcp.sandbox.signatures import address_word, recover, typed_data_digest, word
 
 CHAIN_ID = 8453
 NETWORK = f"eip155:{CHAIN_ID}"
 USDC = "0x833589fCD6eDb6E08f4c7C32D4f71b54bdA02913"
 NAME, VERSION = "USD Coin", "2"
-
-GENESIS = 1_686_789_347  # Base mainnet's first block; since then one block every two seconds
-BLOCK_SECONDS = 2
 
 DOMAIN_SEPARATOR = keccak(
     keccak(text="EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)")
@@ -27,10 +25,8 @@ TRANSFER_TYPE = keccak(
     text="TransferWithAuthorization(address from,address to,uint256 value,"
     "uint256 validAfter,uint256 validBefore,bytes32 nonce)"
 )
-
-
-class Reverted(Exception):
-    """The transfer would fail on the chain; ``args[0]`` is the facilitator's word for the reason."""
+AUTHORIZATION_STATE = keccak(text="authorizationState(address,bytes32)")[:4]
+AUTHORIZATION_USED = "0x" + keccak(text="AuthorizationUsed(address,bytes32)").hex()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,43 +48,46 @@ class Authorization:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Transfer:
-    """A mined transfer. ``transaction`` and ``block_hash`` are 0x-prefixed hashes."""
+    """A mined transfer. ``transaction`` and ``block_hash`` are 0x-prefixed hashes; a plain one has no ``nonce``."""
 
     transaction: str
     block: int
+    block_hash: str
     sender: str
     recipient: str
     value: int
-    nonce: bytes
+    nonce: bytes | None
+
+    succeeded = True
 
     @property
-    def block_hash(self) -> str:
-        return block_hash(self.block)
+    def events(self) -> list[Event]:
+        """What ``transferWithAuthorization`` or ``transfer`` emits, in its order."""
+        moved = transfer_event(self.sender, self.recipient, self.value)
+        if self.nonce is None:
+            return [moved]
+        return [Event((AUTHORIZATION_USED, topic(self.sender), "0x" + self.nonce.hex()), "0x"), moved]
+
+    @property
+    def receipt(self) -> dict[str, object]:
+        return {"to": USDC.lower()}
 
 
-class Bank:
-    """``balances`` is keyed by checksummed address, in micro-USD.
+class Bank(Chain[Transfer]):
+    """``used`` maps (checksummed address, nonce) to the block that used or cancelled it.
 
-    ``used`` maps (checksummed address, nonce) to the block that used or cancelled it. ``finality`` is how many blocks
-    the finalised head lies behind the newest one.
+    ``args[0]`` of what it raises is the facilitator's word for the reason.
     """
 
+    chain_id = CHAIN_ID
+    token = USDC
+    code = "0x60806040"
+    genesis = 1_686_789_347  # Base mainnet's first block; since then one block every two seconds
+    block_milliseconds = 2000
+
     def __init__(self, clock: Callable[[], int]) -> None:
-        self.clock = clock
-        self.balances: dict[str, int] = {}
+        super().__init__(clock)
         self.used: dict[tuple[str, bytes], int] = {}
-        self.transfers: list[Transfer] = []
-        self.finality = 0
-
-    @property
-    def height(self) -> int:
-        return max(0, (self.clock() - GENESIS) // BLOCK_SECONDS)
-
-    def balance(self, address: str) -> int:
-        return self.balances.get(to_checksum_address(address), 0)
-
-    def fund(self, address: str, micros: int) -> None:
-        self.balances[to_checksum_address(address)] = self.balance(address) + micros
 
     def cancel(self, address: str, nonce: bytes) -> None:
         """What ``cancelAuthorization`` does: the nonce is spent, no money moves."""
@@ -116,19 +115,33 @@ class Bank:
         """Moves the money, once. Raises Reverted like ``check``."""
         self.check(authorization, signature)
         self.used[authorization.sender, authorization.nonce] = self.height
-        self.fund(authorization.sender, -authorization.value)
-        self.fund(authorization.recipient, authorization.value)
-        transfer = Transfer(
-            transaction="0x" + keccak(b"transaction" + authorization.digest()).hex(),
-            block=self.height,
-            sender=authorization.sender,
-            recipient=authorization.recipient,
-            value=authorization.value,
-            nonce=authorization.nonce,
+        transaction = keccak(b"transaction" + authorization.digest())
+        return self._mine(
+            transaction, authorization.sender, authorization.recipient, authorization.value, authorization.nonce
         )
-        self.transfers.append(transfer)
+
+    def send(self, sender: str, recipient: str, value: int) -> Transfer:
+        if self.balance(sender) < value:
+            raise Reverted("insufficient_funds")
+        transaction = keccak(b"transfer" + word(len(self.transactions)))
+        return self._mine(transaction, to_checksum_address(sender), to_checksum_address(recipient), value, None)
+
+    def view(self, selector: bytes, arguments: bytes, block: int) -> int:
+        if selector != AUTHORIZATION_STATE or len(arguments) != 64:
+            return super().view(selector, arguments, block)
+        used_at = self.used.get((to_checksum_address(arguments[12:32]), arguments[32:]))
+        return int(used_at is not None and used_at <= block)
+
+    def _mine(self, transaction: bytes, sender: str, recipient: str, value: int, nonce: bytes | None) -> Transfer:
+        self._move(sender, recipient, value)
+        transfer = Transfer(
+            transaction="0x" + transaction.hex(),
+            block=self.height,
+            block_hash=self.block_hash(self.height),
+            sender=sender,
+            recipient=recipient,
+            value=value,
+            nonce=nonce,
+        )
+        self.transactions.append(transfer)
         return transfer
-
-
-def block_hash(number: int) -> str:
-    return "0x" + keccak(b"block" + word(number)).hex()

@@ -1,12 +1,14 @@
 """What is for sale: JSON Schemas and prices of both generations of the request body, and the published documents."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from jsonschema import Draft202012Validator
 
 from seedance_mcp.money import USD, usd
+from seedance_mcp.sandbox.rails import RailName
+from seedance_mcp.sandbox.tempo import USDC_E
 
 Schema = dict[str, Any]
 Body = dict[str, Any]
@@ -30,6 +32,13 @@ PER_SECOND: dict[int, dict[str, dict[str, int]]] = {
     },
 }
 """Micro-USD per second of clip, by generation, model and resolution."""
+
+
+_PROTOCOLS: dict[RailName, dict[str, str]] = {
+    "x402": {},
+    "mpp": {"method": "tempo", "intent": "charge", "currency": USDC_E},
+}
+_WAYS: dict[RailName, str] = {"x402": "x402 (USDC on Base)", "mpp": "MPP (USDC.e on Tempo)"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -193,9 +202,9 @@ UPLOAD = Ware(
 )
 
 
-def openapi(sold: list[Ware], origin: str) -> dict[str, object]:
+def openapi(sold: list[Ware], origin: str, rails: Sequence[RailName]) -> dict[str, object]:
     """The published description. Like the live one it leaves out the path parameter of ``/api/jobs/{jobId}``."""
-    paths: dict[str, object] = {ware.path: {"post": _operation(ware)} for ware in sold}
+    paths: dict[str, object] = {ware.path: {"post": _operation(ware, rails)} for ware in sold}
     free = {"responses": {"200": {"description": "OK"}, "402": {"description": "Sign in required"}}}
     paths["/api/upload/confirm"] = {"post": free}
     paths["/api/jobs"] = {"get": free}
@@ -208,19 +217,20 @@ def openapi(sold: list[Ware], origin: str) -> dict[str, object]:
     }
 
 
-def _operation(ware: Ware) -> dict[str, object]:
+def _operation(ware: Ware, rails: Sequence[RailName]) -> dict[str, object]:
     if ware.minimum == ware.maximum:
         price = {"mode": "fixed", "currency": "USD", "amount": usd(ware.maximum)}
     else:
         price = {"mode": "dynamic", "currency": "USD", "min": usd(ware.minimum), "max": usd(ware.maximum)}
     return {
         "operationId": ware.type,
-        "x-payment-info": {"price": price, "protocols": [{"x402": {}}]},
+        "x-payment-info": {"price": price, "protocols": [{rail: _PROTOCOLS[rail]} for rail in rails]},
         "requestBody": {"required": True, "content": {"application/json": {"schema": ware.schema}}},
         "responses": {"200": {"description": "Accepted"}, "402": {"description": "Payment required"}},
     }
 
 
-def llms_txt(sold: list[Ware]) -> str:
-    lines = [f"- POST {ware.path}: from ${usd(ware.minimum)}, x402 (USDC on Base)" for ware in sold]
+def llms_txt(sold: list[Ware], rails: Sequence[RailName]) -> str:
+    ways = " or ".join(_WAYS[rail] for rail in rails)
+    lines = [f"- POST {ware.path}: from ${usd(ware.minimum)}, {ways}" for ware in sold]
     return "\n".join(["# StableStudio sandbox", "", "No money moves here.", "", *lines, ""])

@@ -1,18 +1,18 @@
 """The paid routes, in the live service's order: parse, validate, price, verify, deliver, settle, answer."""
 
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import anyio
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
-from seedance_mcp.sandbox import x402
-from seedance_mcp.sandbox.bank import Bank, Reverted
 from seedance_mcp.sandbox.catalogue import Body, Ware
 from seedance_mcp.sandbox.faults import Faults
 from seedance_mcp.sandbox.pictures import BadImageURL
+from seedance_mcp.sandbox.rails import Rail, Refused, Sale
 from seedance_mcp.sandbox.recording import here
 from seedance_mcp.sandbox.silence import NoAnswer
 
@@ -21,75 +21,81 @@ Deliver = Callable[[Request, Ware, Body, str], Awaitable[dict[str, Any]]]
 
 
 class Checkout:
-    def __init__(self, bank: Bank, faults: Faults) -> None:
-        self.bank = bank
+    """Offers all of its rails in one 402; a request pays over one of them."""
+
+    def __init__(self, rails: Sequence[Rail], faults: Faults) -> None:
+        self.rails = rails
         self.faults = faults
 
     async def sell(self, ware: Ware, deliver: Deliver, request: Request) -> Response:
         body = ware.completed(_parse(await request.body()))
         issues = ware.problems(body)
-        credential = request.headers.get("payment-signature")
-        if issues and credential is None:
-            # The live service does not judge a body before it is paid for: it quotes the route's maximum.
-            return self._challenge(request, ware, x402.offers(ware.maximum, self.faults))
+        presented = [(rail, text) for rail in self.rails if (text := rail.credential(request.headers)) is not None]
         if issues or not isinstance(body, dict):
-            return _error(400, "Validation failed", issues=issues)
-        offered = x402.offers(ware.price(body), self.faults)
-        if credential is None:
-            return self._challenge(request, ware, offered)
+            if presented:
+                return _error(400, "Validation failed", issues=issues)
+            # The live service does not judge a body before it is paid for: it quotes the route's maximum.
+            return self._challenge(await self._sale(request, ware, ware.maximum))
+        sale = await self._sale(request, ware, ware.price(body))
+        if not presented:
+            return self._challenge(sale)
+        if len(presented) > 1:
+            return _error(400, "A request is paid for once")
         if self.faults.redirect:
             return RedirectResponse(f"{here(request)}/moved{ware.path}", 307)
-        try:
-            payment = x402.verify(credential, offered, self.bank)
-        except x402.BadCredential as error:
-            return self._challenge(request, ware, offered, error=error.args[0])
-        return await self._charge(request, ware, offered, payment, deliver(request, ware, body, payment.payer))
+        [(rail, credential)] = presented
+        return await self._take(rail, credential, sale, partial(deliver, request, ware, body))
 
-    async def _charge(
-        self,
-        request: Request,
-        ware: Ware,
-        offered: list[x402.Offer],
-        payment: x402.Payment,
-        delivery: Awaitable[dict[str, Any]],
+    async def _take(
+        self, rail: Rail, credential: str, sale: Sale, deliver: Callable[[str], Awaitable[dict[str, Any]]]
     ) -> Response:
         try:
-            answer = await delivery
+            payment = rail.verify(credential, sale)
+        except Refused as refusal:
+            return self._challenge(sale, refusal.args[0], status=refusal.status, problem=refusal.problem)
+        try:
+            answer = await deliver(payment.payer)
         except BadImageURL:
             return _error(400, "Invalid image URL")
         # From here on the job exists, whatever becomes of the payment.
-        receipt, settled = self._settle(payment)
-        response = self._answer(request, ware, offered, answer) if settled else _error(500, "Settlement failed")
+        settlement = payment.settle()
+        response = self._answer(sale, answer) if settlement.succeeded else _error(500, "Settlement failed")
         if self.faults.receipt:
-            response.headers["payment-response"] = receipt
+            response.headers.update(settlement.receipt)
         await anyio.sleep(self.faults.slow_ms / 1000)
         return response if self.faults.answer == "normal" else NoAnswer(drop=self.faults.answer == "lost")
 
-    def _settle(self, payment: x402.Payment) -> tuple[str, bool]:
-        """The receipt, and whether money moved."""
-        if not self.faults.settle:
-            return x402.payment_response(payment, error="transaction_failed"), False
-        try:
-            transfer = self.bank.settle(payment.authorization, payment.signature)
-        except Reverted as revert:
-            return x402.payment_response(payment, error=revert.args[0]), False
-        return x402.payment_response(payment, transaction=transfer.transaction), True
+    async def _sale(self, request: Request, ware: Ware, price: int) -> Sale:
+        return Sale(
+            url=here(request) + ware.path,
+            amount=price + self.faults.quote_extra,
+            body=await request.body(),
+            extensions={"bazaar": ware.bazaar()},
+        )
 
-    def _answer(self, request: Request, ware: Ware, offered: list[x402.Offer], answer: dict[str, Any]) -> Response:
+    def _answer(self, sale: Sale, answer: dict[str, Any]) -> Response:
         match self.faults.after_settlement:
             case None:
                 return JSONResponse(answer)
             case 402:
-                return self._challenge(request, ware, offered, error="payment_failed")
+                return self._challenge(sale, "payment_failed")
             case 500:
                 return _error(500, "Internal server error")
 
     def _challenge(
-        self, request: Request, ware: Ware, offered: list[x402.Offer], error: str = "Payment required"
+        self,
+        sale: Sale,
+        error: str = "Payment required",
+        *,
+        status: int = 402,
+        problem: Mapping[str, object] | None = None,
     ) -> Response:
-        url = here(request) + ware.path
-        header = x402.payment_required(url, offered, extensions={"bazaar": ware.bazaar()}, error=error)
-        return Response(status_code=402, headers={"payment-required": header})
+        headers: dict[str, str] = {}
+        for rail in self.rails:
+            headers |= rail.challenge(sale, error)
+        if problem is None:
+            return Response(status_code=status, headers=headers)
+        return JSONResponse(problem, status, headers, media_type="application/problem+json")
 
 
 def _parse(body: bytes) -> object:

@@ -16,7 +16,7 @@ class Faults:
     """False: the job is made, the answer is 500 ``Settlement failed``, nothing is debited."""
 
     receipt: bool = True
-    """False: no ``PAYMENT-RESPONSE`` on any answer."""
+    """False: neither ``PAYMENT-RESPONSE`` nor ``Payment-Receipt`` on any answer."""
 
     slow_ms: int = 0
     """Milliseconds between the settlement and its answer."""
@@ -36,3 +36,4 @@ class Faults:
     pay_to: str | None = None
     network: str | None = None
     asset: str | None = None
+    """What the challenges of both rails name in the place of the real one; ``network`` is a CAIP-2 name."""

@@ -1,24 +1,17 @@
-"""Ethereum JSON-RPC over the bank: the reads that balances and recovery need, with Base mainnet's shapes."""
+"""Ethereum JSON-RPC over a chain of the sandbox: the reads that balances and recovery need, with mainnet's shapes."""
 
 from typing import TYPE_CHECKING, Any
 
 from eth_utils.address import to_checksum_address
-from eth_utils.crypto import keccak
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from seedance_mcp.sandbox.bank import BLOCK_SECONDS, CHAIN_ID, GENESIS, USDC, Bank, Transfer, block_hash
-from seedance_mcp.sandbox.signatures import address_word, word
+from seedance_mcp.sandbox.chain import Chain, Reverted, Transaction, data
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-BALANCE_OF = keccak(text="balanceOf(address)")[:4].hex()
-AUTHORIZATION_STATE = keccak(text="authorizationState(address,bytes32)")[:4].hex()
-AUTHORIZATION_USED = "0x" + keccak(text="AuthorizationUsed(address,bytes32)").hex()
-TRANSFER = "0x" + keccak(text="Transfer(address,address,uint256)").hex()
-ZERO_WORD = "0x" + bytes(32).hex()
-CODE = "0x60806040"  # a reader only looks whether there is code
+ZERO_WORD = data(0)
 
 
 class RpcError(Exception):
@@ -26,11 +19,11 @@ class RpcError(Exception):
 
 
 class Rpc:
-    def __init__(self, bank: Bank) -> None:
-        self.bank = bank
+    def __init__(self, chain: Chain[Any]) -> None:
+        self.chain = chain
         self.methods: dict[str, Callable[..., object]] = {
-            "eth_chainId": lambda: hex(CHAIN_ID),
-            "eth_blockNumber": lambda: hex(bank.height),
+            "eth_chainId": lambda: hex(chain.chain_id),
+            "eth_blockNumber": lambda: hex(chain.height),
             "eth_getBlockByNumber": self.block,
             "eth_getCode": self.code,
             "eth_call": self.call,
@@ -59,87 +52,71 @@ class Rpc:
 
     def number(self, tag: str) -> int:
         """The height that a block parameter names."""
-        heads = {"earliest": 0, "latest": self.bank.height, "pending": self.bank.height}
-        finalized = max(0, self.bank.height - self.bank.finality)
-        heads |= {"finalized": finalized, "safe": finalized}
+        heads = {"earliest": 0, "latest": self.chain.height, "pending": self.chain.height}
+        heads |= {"finalized": self.chain.finalized, "safe": self.chain.finalized}
         return heads[tag] if tag in heads else int(tag, 16)
 
     def block(self, tag: str, full: bool = False) -> dict[str, object] | None:  # noqa: ARG002 - JSON-RPC's
         number = self.number(tag)
-        if number > self.bank.height:
+        if number > self.chain.height:
             return None
         return {
             "number": hex(number),
-            "hash": block_hash(number),
-            "parentHash": block_hash(number - 1) if number else ZERO_WORD,
-            "timestamp": hex(GENESIS + number * BLOCK_SECONDS),
-            "transactions": [transfer.transaction for transfer in self.bank.transfers if transfer.block == number],
+            "hash": self.chain.block_hash(number),
+            "parentHash": self.chain.block_hash(number - 1) if number else ZERO_WORD,
+            "timestamp": hex(self.chain.timestamp(number)),
+            "transactions": [mined.transaction for mined in self.chain.transactions if mined.block == number],
         }
 
     def code(self, address: str, tag: str = "latest") -> str:
         self.number(tag)
-        return CODE if to_checksum_address(address) == USDC else "0x"
+        return self.chain.code if to_checksum_address(address) == self.chain.token else "0x"
 
     def call(self, call: dict[str, str], tag: str = "latest") -> str:
-        """``balanceOf`` at the newest block, ``authorizationState`` at the block that was asked for."""
-        if to_checksum_address(call["to"]) != USDC:
+        """A view function of the token; balances are those of the newest block, whichever was asked for."""
+        if to_checksum_address(call["to"]) != self.chain.token:
             return "0x"
-        data = call.get("data") or call["input"]
-        selector, address = data[2:10].lower(), to_checksum_address("0x" + data[34:74])
-        if selector == BALANCE_OF and len(data) == 74:
-            value = self.bank.balance(address)
-        elif selector == AUTHORIZATION_STATE and len(data) == 138:
-            used_at = self.bank.used.get((address, bytes.fromhex(data[74:])))
-            value = int(used_at is not None and used_at <= self.number(tag))
-        else:
-            raise RpcError(3, "execution reverted")
-        return "0x" + word(value).hex()
+        asked = bytes.fromhex((call.get("data") or call["input"]).removeprefix("0x"))
+        try:
+            return data(self.chain.view(asked[:4], asked[4:], self.number(tag)))
+        except Reverted as revert:
+            raise RpcError(3, revert.args[0]) from revert
 
     def logs(self, wanted: dict[str, Any]) -> list[dict[str, object]]:
         first, last = self.number(wanted.get("fromBlock", "latest")), self.number(wanted.get("toBlock", "latest"))
-        addresses = wanted.get("address", USDC)
+        addresses = wanted.get("address", self.chain.token)
         addresses = [addresses] if isinstance(addresses, str) else addresses
-        if USDC not in [to_checksum_address(address) for address in addresses]:
+        if self.chain.token not in [to_checksum_address(address) for address in addresses]:
             return []
         return [
             log
-            for transfer in self.bank.transfers
-            if first <= transfer.block <= last
-            for log in _logs(transfer)
+            for mined in self.chain.transactions
+            if first <= mined.block <= last
+            for log in self._logs(mined)
             if _matches(log["topics"], wanted.get("topics", []))
         ]
 
     def receipt(self, transaction: str) -> dict[str, object] | None:
-        for transfer in self.bank.transfers:
-            if transfer.transaction == transaction.lower():
-                return {**_place(transfer), "status": "0x1", "to": USDC.lower(), "logs": _logs(transfer)}
+        for mined in self.chain.transactions:
+            if mined.transaction == transaction.lower():
+                status = hex(mined.succeeded)
+                return {**self._place(mined), "status": status, "logs": self._logs(mined), **mined.receipt}
         return None
 
+    def _place(self, mined: Transaction) -> dict[str, object]:
+        return {
+            "transactionHash": mined.transaction,
+            "transactionIndex": "0x0",
+            "blockNumber": hex(mined.block),
+            "blockHash": self.chain.block_hash(mined.block),
+        }
 
-def _place(transfer: Transfer) -> dict[str, object]:
-    return {
-        "transactionHash": transfer.transaction,
-        "transactionIndex": "0x0",
-        "blockNumber": hex(transfer.block),
-        "blockHash": transfer.block_hash,
-    }
-
-
-def _logs(transfer: Transfer) -> list[dict[str, Any]]:
-    """What ``transferWithAuthorization`` emits, in its order."""
-    sender, recipient = _topic(transfer.sender), _topic(transfer.recipient)
-    events = [
-        ([AUTHORIZATION_USED, sender, "0x" + transfer.nonce.hex()], "0x"),
-        ([TRANSFER, sender, recipient], "0x" + word(transfer.value).hex()),
-    ]
-    place = {**_place(transfer), "address": USDC.lower(), "removed": False}
-    return [
-        {**place, "topics": topics, "data": data, "logIndex": hex(index)} for index, (topics, data) in enumerate(events)
-    ]
-
-
-def _topic(address: str) -> str:
-    return "0x" + address_word(address).hex()
+    def _logs(self, mined: Transaction) -> list[dict[str, Any]]:
+        place = {**self._place(mined), "address": self.chain.token.lower(), "removed": False}
+        return [
+            {**place, "topics": list(event.topics), "data": event.data, "logIndex": hex(index)}
+            for index, event in enumerate(mined.events)
+        ]
 
 
 def _matches(topics: list[str], wanted: list[str | list[str] | None]) -> bool:

@@ -1,15 +1,17 @@
 """The seller's side of x402 version 2: challenges, credentials and receipts of the ``exact`` scheme over EIP-3009."""
 
 import re
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from eth_utils.address import to_checksum_address
+from starlette.datastructures import Headers
 
-from seedance_mcp.sandbox.bank import NAME, NETWORK, USDC, VERSION, Authorization, Bank, Reverted
+from seedance_mcp.sandbox.bank import NAME, NETWORK, USDC, VERSION, Authorization, Bank
+from seedance_mcp.sandbox.chain import Reverted
 from seedance_mcp.sandbox.faults import Faults
 from seedance_mcp.sandbox.headers import pack, unpack
+from seedance_mcp.sandbox.rails import Refused, Sale, Settlement
 
 PAY_TO = "0x07f067959297767c887dbfa3c72379c66e82a045"
 MAX_TIMEOUT_SECONDS = 300
@@ -33,12 +35,9 @@ _SOLANA = {
 }
 
 
-class BadCredential(Exception):
-    """The credential is not accepted; ``args[0]`` is the word that stands in the next challenge's ``error``."""
-
-
 @dataclass(frozen=True, slots=True)
 class Payment:
+    till: "X402"
     authorization: Authorization
     signature: bytes
 
@@ -46,67 +45,88 @@ class Payment:
     def payer(self) -> str:
         return self.authorization.sender
 
-
-def offers(amount: int, faults: Faults) -> list[Offer]:
-    """What a challenge accepts for ``amount`` micro-USD: USDC on Base, and a Solana entry beside it."""
-    amount += faults.quote_extra
-    base = {
-        "scheme": "exact",
-        "network": faults.network or NETWORK,
-        "amount": str(amount),
-        "asset": faults.asset or USDC,
-        "payTo": faults.pay_to or PAY_TO,
-        "maxTimeoutSeconds": MAX_TIMEOUT_SECONDS,
-        "extra": {"name": NAME, "version": VERSION},
-    }
-    return [base, {**_SOLANA, "amount": str(amount)}]
+    def settle(self) -> Settlement:
+        return self.till.settle(self)
 
 
-def payment_required(
-    url: str, accepts: Sequence[Offer], *, extensions: Mapping[str, object], error: str = "Payment required"
-) -> str:
-    """The value of ``PAYMENT-REQUIRED``."""
-    resource = {"url": url, "description": "StableStudio sandbox", "mimeType": "application/json"}
-    return pack(
-        {"x402Version": 2, "error": error, "resource": resource, "accepts": list(accepts), "extensions": extensions}
-    )
+class X402:
+    """The rail on Base."""
+
+    def __init__(self, bank: Bank, faults: Faults) -> None:
+        self.bank = bank
+        self.faults = faults
+
+    def credential(self, headers: Headers) -> str | None:
+        return headers.get("payment-signature")
+
+    def challenge(self, sale: Sale, error: str) -> dict[str, str]:
+        resource = {"url": sale.url, "description": "StableStudio sandbox", "mimeType": "application/json"}
+        challenge = {
+            "x402Version": 2,
+            "error": error,
+            "resource": resource,
+            "accepts": self._offers(sale),
+            "extensions": sale.extensions,
+        }
+        return {"payment-required": pack(challenge)}
+
+    def verify(self, credential: str, sale: Sale) -> Payment:
+        """The payment in a ``PAYMENT-SIGNATURE`` header, good for exactly one offer. Raises Refused."""
+        authorization, signature, accepted = _read(credential)
+        if accepted not in self._offers(sale) or accepted["network"] != NETWORK:
+            raise Refused("invalid_payment_requirements")
+        if authorization.recipient != to_checksum_address(accepted["payTo"]):
+            raise Refused("invalid_exact_evm_payload_recipient_mismatch")
+        if str(authorization.value) != accepted["amount"]:
+            raise Refused("invalid_exact_evm_payload_authorization_value_mismatch")
+        if authorization.valid_before < self.bank.clock() + SETTLEMENT_MARGIN:
+            raise Refused("invalid_exact_evm_payload_authorization_valid_before")
+        try:
+            self.bank.check(authorization, signature)
+        except Reverted as revert:
+            raise Refused(revert.args[0]) from revert
+        return Payment(self, authorization, signature)
+
+    def settle(self, payment: Payment) -> Settlement:
+        if not self.faults.settle:
+            return _settlement(payment, error="transaction_failed")
+        try:
+            transfer = self.bank.settle(payment.authorization, payment.signature)
+        except Reverted as revert:
+            return _settlement(payment, error=revert.args[0])
+        return _settlement(payment, transaction=transfer.transaction)
+
+    def _offers(self, sale: Sale) -> list[Offer]:
+        """USDC on Base, and a Solana entry beside it."""
+        base = {
+            "scheme": "exact",
+            "network": self.faults.network or NETWORK,
+            "amount": str(sale.amount),
+            "asset": self.faults.asset or USDC,
+            "payTo": self.faults.pay_to or PAY_TO,
+            "maxTimeoutSeconds": MAX_TIMEOUT_SECONDS,
+            "extra": {"name": NAME, "version": VERSION},
+        }
+        return [base, {**_SOLANA, "amount": str(sale.amount)}]
 
 
-def payment_response(payment: Payment, *, transaction: str = "", error: str | None = None) -> str:
-    """The value of ``PAYMENT-RESPONSE``; without an error it says that the transfer was mined."""
+def _settlement(payment: Payment, *, transaction: str = "", error: str | None = None) -> Settlement:
+    """With the value of ``PAYMENT-RESPONSE``; without an error it says that the transfer was mined."""
     body: dict[str, object] = {
         "success": error is None,
         "transaction": transaction,
         "network": NETWORK,
         "payer": payment.payer,
     }
-    return pack(body | ({"errorReason": error} if error else {"amount": str(payment.authorization.value)}))
+    body |= {"errorReason": error} if error else {"amount": str(payment.authorization.value)}
+    return Settlement(error is None, {"payment-response": pack(body)})
 
 
-def verify(credential: str, offered: Sequence[Offer], bank: Bank) -> Payment:
-    """The payment in a ``PAYMENT-SIGNATURE`` header, good for exactly one of ``offered``. Raises BadCredential."""
-    payment, accepted = _read(credential)
-    if accepted not in offered or accepted["network"] != NETWORK:
-        raise BadCredential("invalid_payment_requirements")
-    authorization = payment.authorization
-    if authorization.recipient != to_checksum_address(accepted["payTo"]):
-        raise BadCredential("invalid_exact_evm_payload_recipient_mismatch")
-    if str(authorization.value) != accepted["amount"]:
-        raise BadCredential("invalid_exact_evm_payload_authorization_value_mismatch")
-    if authorization.valid_before < bank.clock() + SETTLEMENT_MARGIN:
-        raise BadCredential("invalid_exact_evm_payload_authorization_valid_before")
-    try:
-        bank.check(authorization, payment.signature)
-    except Reverted as revert:
-        raise BadCredential(revert.args[0]) from revert
-    return payment
-
-
-def _read(credential: str) -> tuple[Payment, Offer]:
+def _read(credential: str) -> tuple[Authorization, bytes, Offer]:
     try:
         envelope = unpack(credential)
         if type(version := envelope.get("x402Version")) is not int or version != 2:
-            raise BadCredential("invalid_x402_version")
+            raise Refused("invalid_x402_version")
         payload = envelope["payload"]
         fields = payload["authorization"]
         authorization = Authorization(
@@ -118,9 +138,9 @@ def _read(credential: str) -> tuple[Payment, Offer]:
             nonce=bytes.fromhex(_matching(_NONCE, fields["nonce"])[2:]),
         )
         signature = bytes.fromhex(_matching(_SIGNATURE, payload["signature"])[2:])
-        return Payment(authorization, signature), envelope["accepted"]
+        return authorization, signature, envelope["accepted"]
     except (ValueError, KeyError, TypeError) as error:
-        raise BadCredential("invalid_payload") from error
+        raise Refused("invalid_payload") from error
 
 
 def _matching(pattern: re.Pattern[str], text: str) -> str:

@@ -14,8 +14,9 @@ from typing import Any
 
 from seedance_mcp import fetching
 from seedance_mcp.cli import main
-from seedance_mcp.ledger import jobs, payments
-from seedance_mcp.payment import x402
+from seedance_mcp.heir import Heir
+from seedance_mcp.ledger import jobs, payments, reservations
+from seedance_mcp.payment import mpp, x402
 from seedance_mcp.purchase import Corridor
 from seedance_mcp.sending import Sender
 
@@ -82,6 +83,16 @@ def between(owner: type[Corridor | Sender], name: str) -> Arm:
     return arm
 
 
+def either(*arms: Arm) -> Arm:
+    """Halt at whichever of the rails is taken."""
+
+    def arm(halt: Halt) -> None:
+        for one in arms:
+            one(halt)
+
+    return arm
+
+
 def in_the_head(halt: Halt) -> None:
     """Half of the request's head has left, cut within the credential."""
     send = socket.socket.send
@@ -130,9 +141,9 @@ def before_the_answer(halt: Halt) -> None:
 
 POINTS: Mapping[str, Arm] = {
     "P0": before(Corridor, "buy"),
-    "P1": after(payments, "reserve"),
+    "P1": after(reservations, "reserve"),
     "P2": between(Corridor, "_sign"),
-    "P3": after(x402, "sign"),
+    "P3": either(after(x402, "sign"), after(mpp, "sign")),
     "P3-uncommitted": after(payments, "sign"),
     "P4": between(Sender, "_present"),
     "P4-permitted": between(Sender, "_post"),
@@ -159,10 +170,19 @@ def last_words(name: str, point: str) -> str:
     return f"{name} at {point}\n"
 
 
-if __name__ == "__main__":
-    _, name, point = sys.argv
+def expect(name: str, point: str) -> None:
+    """This process gets the signal ``name`` at ``point``."""
     POINTS[point](partial(halt, name, point))
     if name == "SIGSTOP":
         # The end of a dead process is noticed; that of a stopped one's lease would have to be waited for.
         payments.LEASE = 0
+    Heir.appoint = nobody  # type: ignore[method-assign]
+
+
+async def nobody(_: Heir) -> None:
+    """The heir dies with its server, so that the test decides who recovers."""
+
+
+if __name__ == "__main__":
+    expect(*sys.argv[1:])
     main(["serve"])

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from mcp import Client
+from mcp.client.session import ElicitationFnT
 from mcp.client.stdio import StdioServerParameters, stdio_client
 from mcp_types import CallToolResult, TextContent
 from PIL import Image
@@ -141,11 +142,13 @@ class Home:
         return done.stdout
 
     @asynccontextmanager
-    async def server(self, *options: str, mode: Literal["auto", "legacy"] = "auto") -> AsyncIterator[Agent]:
-        """A real client of a real server process."""
+    async def server(
+        self, *options: str, mode: Literal["auto", "legacy"] = "auto", human: "ElicitationFnT | None" = None
+    ) -> AsyncIterator[Agent]:
+        """A real client of a real server process; ``human`` answers what the server asks a person."""
         command = StdioServerParameters(command=COMMAND[0], args=[*COMMAND[1:], "serve", *options], env=self.env)
         with self.stderr.open("a") as log:
-            async with Client(stdio_client(command, errlog=log), mode=mode) as client:
+            async with Client(stdio_client(command, errlog=log), mode=mode, elicitation_callback=human) as client:
                 yield Agent(client)
 
 

@@ -35,8 +35,9 @@ class Shop:
 
     @property
     def credentials(self) -> list[str]:
-        """Every PAYMENT-SIGNATURE that was seen, as often as it was seen."""
-        seen = (request.headers.get("payment-signature") for request in self.sandbox.requests)
+        """Every payment that was seen, over either rail, as often as it was seen."""
+        headers = [request.headers for request in self.sandbox.requests]
+        seen = (one.get("payment-signature") or one.get("authorization") for one in headers if "x-api-version" not in one)
         return [credential for credential in seen if credential is not None]
 
     @property
@@ -47,7 +48,7 @@ class Shop:
     @property
     def taken(self) -> int:
         """Micro-USD that left the payer's account."""
-        return FUNDS - self.sandbox.bank.balance(PAYER)
+        return 2 * FUNDS - self.sandbox.bank.balance(PAYER) - self.sandbox.tempo.balance(PAYER)
 
     def asked(self, path: str) -> list[dict[str, Any]]:
         """The bodies of the paid requests to ``path``."""
@@ -63,7 +64,12 @@ class Shop:
 
     def home(self, folder: Path, **settings: str) -> Home:
         """Somebody who buys here."""
-        urls = {"STUDIO_URL": self.origin, "BLOB_URL": f"{self.origin}/blob/", "BASE_RPC_URL": f"{self.origin}/rpc"}
+        urls = {
+            "STUDIO_URL": self.origin,
+            "BLOB_URL": f"{self.origin}/blob/",
+            "BASE_RPC_URL": f"{self.origin}/rpc",
+            "TEMPO_RPC_URL": f"{self.origin}/rpc/tempo",
+        }
         return make_home(folder, **urls, PRIVATE_KEY=KEY, **settings)
 
 

@@ -91,13 +91,6 @@ async def test_a_cap_that_is_reached_refuses(
     assert [number for number in numbers if number not in problem.text] == []
 
 
-async def test_above_the_approval_limit_the_operator_has_to_be_asked(market: Market) -> None:
-    market.home.write_policy(above="0.40")
-    problem = await market.refuses()
-    assert problem.code == "needs_approval"
-    assert "$0.4125 is above the approval limit of $0.40" in problem.text
-
-
 @pytest.mark.parametrize(
     "offer", [{"asset": TESTNET_USDC}, {"network": TESTNET}, {"network": TESTNET, "asset": TESTNET_USDC}]
 )

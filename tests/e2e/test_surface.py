@@ -90,7 +90,8 @@ async def test_every_answer_fits_its_output_schema_and_stands_in_the_text_too(cl
 
     assert (quote["source"], quote["verdict"], quote["price_usd"]) == ("live_quote", "allowed", bought["price_usd"])
     assert quote["offers"] == [
-        {"rail": "x402", "network": "eip155:8453", "amount_usd": bought["price_usd"], "fee_usd": "0.00"}
+        {"rail": "x402", "network": "eip155:8453", "amount_usd": bought["price_usd"], "fee_usd": "0.00"},
+        {"rail": "mpp", "network": "eip155:4217", "amount_usd": bought["price_usd"], "fee_usd": "0.025"},
     ]
     assert (upload["width"], upload["height"], upload["reused"]) == (640, 360, False)
     assert (bought["rail"], bought["duplicate"], bought["upload_usd"]) == ("x402", False, "0.00")

@@ -1,4 +1,5 @@
 import hashlib
+import re
 from dataclasses import fields
 from typing import Any
 
@@ -7,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seedance_mcp.errors import InvalidPolicy
-from seedance_mcp.guard.policy import BUILT_IN, Caps, Policy, parse_policy
+from seedance_mcp.guard.policy import BUILT_IN, Caps, Policy, mistakes, parse_policy
 from seedance_mcp.money import usd
 from tests.guard.examples import OTHER, PAY_TO
 
@@ -21,9 +22,11 @@ per_day = "3"
 
 
 def refused(text: str) -> str:
+    """The first mistake, without its place."""
     with pytest.raises(InvalidPolicy) as caught:
         parse_policy(text)
-    return caught.value.what
+    assert caught.value.what == str(mistakes(text)[0])
+    return re.sub(r" \(at line [0-9]+, column [0-9]+\)$", "", caught.value.what)
 
 
 def test_the_built_in_policy_is_the_documented_one() -> None:
@@ -75,6 +78,7 @@ def test_the_three_wallet_caps_are_required(key: str) -> None:
 @pytest.mark.parametrize("place", ["[caps]\nper_week = {}", "[price]\nover_quote = {}", "[nonsense]\nx = {}"])
 def test_a_float_is_refused_wherever_it_stands(place: str, number: str) -> None:
     text = SMALLEST + place.removeprefix("[caps]\n").format(number)
+    assert mistakes(text)[0].place == (len(text.split("\n")), 1)
     assert refused(text) == f'the policy has the number {number}: write amounts and shares as strings, like "{number}"'
 
 
@@ -120,6 +124,52 @@ def test_a_wrong_value_is_refused_with_its_key(lines: str, problem: str) -> None
 )
 def test_an_unknown_key_is_refused_with_the_nearest_name(lines: str, problem: str) -> None:
     assert refused(f"{SMALLEST}{lines}\n") == f"the policy has an {problem}"
+
+
+def test_a_mistake_is_told_with_its_line_and_column() -> None:
+    with pytest.raises(InvalidPolicy) as caught:
+        parse_policy(SMALLEST + '  per_weak = "1"\n')
+    assert caught.value.what == (
+        "the policy has an unknown key `caps.per_weak`; did you mean `per_week`? (at line 6, column 3)"
+    )
+
+
+def test_all_mistakes_are_found_at_once_from_top_to_bottom() -> None:
+    text = """\
+version = 2
+[approval]
+above = "a lot"
+[caps]
+per_payment = "1"
+per_huor = "2"
+per_day = 3
+[agents."the ada"]
+unresolvd = 1
+"""
+    assert [(mistake.key, mistake.place) for mistake in mistakes(text)] == [
+        (("version",), (1, 1)),
+        (("approval", "above"), (3, 1)),
+        (("caps", "per_huor"), (6, 1)),
+        (("caps", "per_day"), (7, 1)),
+        (("agents", "the ada", "unresolvd"), (9, 1)),
+    ]
+    assert mistakes(SMALLEST) == ()
+
+
+def test_what_is_missing_is_told_where_it_should_be() -> None:
+    assert [mistake.place for mistake in mistakes("version = 1\n[caps]\n")] == [(2, 2)]
+    assert [(str(mistake), mistake.place) for mistake in mistakes("")] == [
+        ("the policy needs `version = 1`", None),
+        ("the policy's [caps] needs per_payment, per_hour and per_day", None),
+    ]
+
+
+def test_toml_s_own_mistakes_have_their_place_once() -> None:
+    with pytest.raises(InvalidPolicy) as caught:
+        parse_policy(SMALLEST + "per_week\n")
+    (mistake,) = mistakes(SMALLEST + "per_week\n")
+    assert mistake.place == (6, 9)
+    assert caught.value.what.count("at line 6, column 9") == 1
 
 
 @pytest.mark.parametrize("version", ["", "version = 2", "version = true", 'version = "1"'])

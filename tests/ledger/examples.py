@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from seedance_mcp.guard.usage import WALLET, Outcome, Spent, Usage, Verdict
-from seedance_mcp.ledger import payments, views
+from seedance_mcp.ledger import payments, reservations, views
 from seedance_mcp.ledger.database import Database
-from seedance_mcp.ledger.payments import Rule
+from seedance_mcp.ledger.reservations import Rule
 from seedance_mcp.ledger.states import Intent, Payment, Purchase, State
 from tests.guard.examples import PAY_TO
 
@@ -66,7 +66,7 @@ class Desk:
         rule: Rule = allow,
         needed: Sequence[tuple[str, str]] = ((WALLET, "hour"),),
     ) -> Purchase | Verdict:
-        return await self.database.write(payments.reserve, what or intent(), needed, rule, owner, self.now)
+        return await self.database.write(reservations.reserve, what or intent(), needed, rule, owner, self.now)
 
     async def reserve(self, what: Intent | None = None, *, owner: str = ME) -> Purchase:
         answer = await self.ask(what, owner=owner)

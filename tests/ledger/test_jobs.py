@@ -138,7 +138,7 @@ async def test_only_unfinished_jobs_are_watched_and_the_oldest_first(desk: Desk)
 
 async def test_an_agent_s_unfinished_purchases_are_pending(desk: Desk) -> None:
     async def pending() -> list[str]:
-        return [purchase.id for purchase in await desk.database.read(jobs.pending, "storyboard")]
+        return [purchase.id for purchase in await desk.database.read(jobs.pending, "storyboard", desk.now)]
 
     running = await bought(desk)
     desk.now += 1

@@ -184,7 +184,7 @@ async def test_two_agents_never_share_a_purchase(desk: Desk) -> None:
     mine = await desk.reserve(intent(key=b"storyboard's", agent="storyboard"))
     theirs = await desk.reserve(intent(key=b"trailer's", agent="trailer"))
     assert mine.id != theirs.id
-    assert [purchase.id for purchase in await desk.database.read(jobs.pending, "trailer")] == [theirs.id]
+    assert [purchase.id for purchase in await desk.database.read(jobs.pending, "trailer", desk.now)] == [theirs.id]
 
 
 async def test_the_first_use_pins_the_recipient_and_later_ones_do_not_move_it(desk: Desk) -> None:

@@ -16,7 +16,7 @@ from click import echo
 from seedance_mcp.errors import LedgerBusy
 from seedance_mcp.guard.decision import decide
 from seedance_mcp.guard.usage import WALLET, Usage, Verdict
-from seedance_mcp.ledger import payments, sqlite
+from seedance_mcp.ledger import reservations, sqlite
 from seedance_mcp.ledger.database import Transaction
 from seedance_mcp.ledger.states import Intent, Purchase
 from tests.guard.examples import policy, proposal
@@ -36,7 +36,7 @@ async def main(*arguments: str) -> None:
         return decide(rules, usage, asked)
 
     def reserve(tx: Transaction, what: Intent, pause: bool) -> Purchase | Verdict:
-        answer = payments.reserve(tx, what, ((WALLET, "hour"), (WALLET, "day")), rule, owner, NOW)
+        answer = reservations.reserve(tx, what, ((WALLET, "hour"), (WALLET, "day")), rule, owner, NOW)
         if pause:
             echo("inside")
             os.kill(os.getpid(), signal.SIGSTOP)

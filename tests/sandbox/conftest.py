@@ -6,6 +6,7 @@ import pytest
 from seedance_mcp.sandbox import Sandbox
 from seedance_mcp.sandbox.render import Clip, Shot
 from tests.sandbox.buyer import ORIGIN, Buyer, Clock
+from tests.sandbox.tempo_buyer import TempoBuyer
 
 
 class Shots(list[Shot]):
@@ -34,8 +35,14 @@ def sandbox(clock: Clock, shots: Shots) -> Sandbox:
 
 @pytest.fixture
 async def buyer(sandbox: Sandbox, clock: Clock) -> AsyncIterator[Buyer]:
-    """With ten dollars in the sandbox's bank."""
+    """With ten dollars on each of the sandbox's rails."""
     async with httpx.AsyncClient(transport=httpx.ASGITransport(sandbox.app), base_url=ORIGIN) as http:
         buyer = Buyer(http, clock)
         sandbox.fund(buyer.account.address, 10_000_000)
         yield buyer
+
+
+@pytest.fixture
+def tempo_buyer(buyer: Buyer) -> TempoBuyer:
+    """The same account on Tempo, with its ten dollars."""
+    return TempoBuyer(buyer)

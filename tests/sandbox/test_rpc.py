@@ -103,6 +103,34 @@ async def test_the_logs_tell_a_transfer_from_a_cancellation(sandbox: Sandbox, bu
     assert later == []
 
 
+async def test_everything_that_leaves_a_wallet_is_a_transfer_and_its_receipt_tells_what_was_authorized(
+    sandbox: Sandbox, buyer: Buyer
+) -> None:
+    first = await ask(buyer, "eth_blockNumber")
+    await buyer.pay(SEEDANCE, CLIP)
+    buyer.clock.now += 20
+    friend = "0x" + "ab" * 20
+    sandbox.bank.send(buyer.account.address, friend, 25)
+    sandbox.bank.send(friend, buyer.account.address, 5)
+    sender = "0x" + "0" * 24 + buyer.account.address[2:].lower()
+
+    async def outgoing(first: str, last: str) -> list[Any]:
+        query = {"address": USDC, "fromBlock": first, "toBlock": last, "topics": [TRANSFER, sender]}
+        logs: list[Any] = await ask(buyer, "eth_getLogs", query)
+        return logs
+
+    bought, sent = await outgoing(first, "latest")
+    assert [int(log["data"], 16) for log in (bought, sent)] == [330_000, 25]
+    assert await outgoing(first, first) == [bought]
+    assert await outgoing(hex(int(first, 16) + 1), "latest") == [sent]
+    events = [
+        [log["topics"][0] for log in (await ask(buyer, "eth_getTransactionReceipt", log["transactionHash"]))["logs"]]
+        for log in (bought, sent)
+    ]
+    assert events == [[USED, TRANSFER], [TRANSFER]]
+    assert await balance(buyer, buyer.account.address) == 10_000_000 - 330_000 - 25 + 5
+
+
 async def test_what_is_not_there_is_null_or_an_error(buyer: Buyer) -> None:
     assert await ask(buyer, "eth_getTransactionReceipt", "0x" + "0" * 64) is None
     assert await ask(buyer, "eth_getLogs", {"address": PAY_TO, "fromBlock": "0x0"}) == []

@@ -1,0 +1,52 @@
+"""The operator's answers to what waits for approval."""
+
+import getpass
+
+import click
+
+from seedance_mcp.cli.ledger import on_ledger
+from seedance_mcp.errors import NotFound
+from seedance_mcp.ledger import approvals, views
+from seedance_mcp.ledger.states import Purchase
+from seedance_mcp.timing import now
+
+
+@click.command()
+@click.argument("purchase_id", metavar="ID")
+def approve(purchase_id: str) -> None:
+    """Let the purchase ID be paid, at the price that was asked. The agent has to call again."""
+    waiting = _waiting(purchase_id)
+    assert waiting.approval is not None
+    click.echo(waiting.approval.question)
+    click.confirm("Approve?", abort=True, err=True)
+    _answer(purchase_id, approved=True)
+    click.echo(f"{purchase_id} is approved: the same call of the agent goes through now.")
+
+
+@click.command()
+@click.argument("purchase_id", metavar="ID")
+def deny(purchase_id: str) -> None:
+    """Refuse the purchase ID for 24 hours."""
+    _waiting(purchase_id)
+    _answer(purchase_id, approved=False)
+    click.echo(f"{purchase_id} is denied for 24 hours. Nothing was charged.")
+
+
+def _waiting(purchase_id: str) -> Purchase:
+    purchase = on_ledger(lambda database: database.read(views.find, purchase_id))
+    approval = purchase.approval if purchase is not None and purchase.unanswered else None
+    if purchase is None or approval is None or approval.answer is not None or not approval.stands(now()):
+        raise _not_waiting(purchase_id)
+    return purchase
+
+
+def _answer(purchase_id: str, *, approved: bool) -> None:
+    by = f"the operator ({getpass.getuser()})"
+    if on_ledger(lambda db: db.write(approvals.answer, purchase_id, approved=approved, by=by, now=now())) is None:
+        raise _not_waiting(purchase_id)
+
+
+def _not_waiting(purchase_id: str) -> NotFound:
+    waiting = on_ledger(lambda database: database.read(approvals.waiting, now()))
+    others = f"Waiting are {', '.join(purchase.id for purchase in waiting)}." if waiting else "Nothing waits."
+    return NotFound(f"{purchase_id[:60]!r} does not wait for an answer", next=others)

@@ -22,6 +22,7 @@ from seedance_mcp.chain.tip20 import MemoHost
 from seedance_mcp.clips import Clips
 from seedance_mcp.continuity import Continuity, Marker
 from seedance_mcp.errors import InvalidSettings, LedgerError
+from seedance_mcp.eyes import Eyes
 from seedance_mcp.fetching import Fetcher
 from seedance_mcp.heir import Heir
 from seedance_mcp.jobs import Watcher
@@ -70,6 +71,7 @@ class App:
     uploads: Uploads
     clips: Clips
     watcher: Watcher
+    eyes: Eyes
     recovery: Recovery
     continuity: Continuity | None
     rails: Mapping[str, Rail]
@@ -130,6 +132,7 @@ async def open_app(
             now=now,
         )
         fetcher = Fetcher(world, _own_hosts(settings))
+        eyes = Eyes(database, fetcher)
         uploads = Uploads(corridor, fetcher, settings.image_roots, settings.agent)
         watcher = Watcher(
             studio=studio,
@@ -140,12 +143,25 @@ async def open_app(
             interval=SANDBOX_POLL_SECONDS if sandbox else POLL_SECONDS,
             owner=owner,
             now=now,
+            eyes=eyes,
         )
         heir = Heir(settings.private_key) if outlived else None
         clips = Clips(corridor, uploads, settings.agent, heir)
         try:
             yield App(
-                settings, database, wallet, policy, corridor, uploads, clips, watcher, recovery, continuity, rails, now
+                settings,
+                database,
+                wallet,
+                policy,
+                corridor,
+                uploads,
+                clips,
+                watcher,
+                eyes,
+                recovery,
+                continuity,
+                rails,
+                now,
             )
         finally:
             if heir is not None:

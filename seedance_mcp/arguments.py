@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any, Self, cast
 from mcp.server.mcpserver.exceptions import ToolError
 from mcp.server.mcpserver.tools import Tool
 from mcp.server.mcpserver.utilities.func_metadata import FuncMetadata
-from mcp_types import CallToolResult, TextContent
+from mcp_types import CallToolResult, ContentBlock, ResourceLink, TextContent
 from pydantic import BaseModel, ValidationError
 
 from seedance_mcp.errors import InvalidArgument, Money, SeedanceError
 from seedance_mcp.money import usd
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from mcp.server.mcpserver import Context
 
@@ -76,11 +76,14 @@ class StrictTool(Tool):
         return SeedanceError("an internal fault ended the call", money=Money.UNKNOWN, code="internal")
 
 
-def success(result: BaseModel) -> CallToolResult:
-    """The whole answer twice, since clients drop either ``content`` or ``structuredContent``."""
+def success(result: BaseModel, links: "Sequence[str]" = ()) -> CallToolResult:
+    """The whole answer twice, since clients drop either ``content`` or ``structuredContent``; ``links`` to resources
+    come after it."""
     document = result.model_dump(mode="json")
     text = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
-    return CallToolResult(content=[TextContent(type="text", text=text)], structured_content=document)
+    content: list[ContentBlock] = [TextContent(type="text", text=text)]
+    content += [ResourceLink(type="resource_link", uri=uri, name=uri.rpartition("/")[2]) for uri in links]
+    return CallToolResult(content=content, structured_content=document)
 
 
 def failure(error: SeedanceError) -> CallToolResult:

@@ -40,6 +40,7 @@ from seedance_mcp.timing import at_most, begin_call
 from seedance_mcp.uploads import Picture, Uploads
 
 AT_THE_CLIENT = "the person at the client"
+DRAFT_MODEL, DRAFT_RESOLUTION = "seedance-fast", "480p"
 QUOTE_LIFE = 10 * 60_000
 SCHEMA_SECONDS = 8
 
@@ -55,6 +56,15 @@ class Bought:
 
 
 @dataclass(frozen=True, slots=True)
+class Draft:
+    """A cheaper way to see the same idea; ``price`` is the table's, in micro-USD."""
+
+    model: str
+    resolution: str
+    price: int
+
+
+@dataclass(frozen=True, slots=True)
 class Estimate:
     """``price`` micro-USD; from a live quote with its offers, or from the table when the seller cannot be asked."""
 
@@ -64,6 +74,7 @@ class Estimate:
     offers: tuple[Offer, ...]
     verdict: Verdict
     budget: Budget
+    draft: Draft | None = None
 
 
 class Clips:
@@ -99,7 +110,8 @@ class Clips:
         )
         await self._corridor.database.write(operator.keep_quote, promise, self._corridor.now())
         left = budget(seen.policy, seen.usage, clip.model, self._agent)
-        return Estimate(seen.offer.amount, True, promise, quote.challenge.offers, seen.verdict, left)
+        draft = _draft(clip, dialect.generation, seen.offer.amount)
+        return Estimate(seen.offer.amount, True, promise, quote.challenge.offers, seen.verdict, left, draft)
 
     async def generate(self, clip: ClipOrder) -> Bought:
         """Buy ``clip``, or answer with the purchase that a repeated call meets."""
@@ -324,6 +336,14 @@ class Clips:
     @property
     def _origin(self) -> str:
         return self._corridor.studio.origin
+
+
+def _draft(clip: ClipOrder, generation: int, price: int) -> Draft | None:
+    """The same clip from the fast model at the lowest resolution, where that is at least a third cheaper."""
+    cheap = prices.estimate(DRAFT_MODEL, generation, clip.duration, DRAFT_RESOLUTION)
+    if cheap is None or 3 * cheap > 2 * price:
+        return None
+    return Draft(DRAFT_MODEL, DRAFT_RESOLUTION, cheap)
 
 
 def _require_valid(body: Mapping[str, object], dialect: Dialect) -> None:

@@ -10,6 +10,7 @@ import anyio
 from anyio.to_thread import run_sync
 
 from seedance_mcp.errors import LedgerError, NotFound, SeedanceError
+from seedance_mcp.eyes import Eyes
 from seedance_mcp.fetching import Fetcher, is_mp4
 from seedance_mcp.ledger import jobs, payments, views
 from seedance_mcp.ledger.database import Database
@@ -25,6 +26,7 @@ UNHEARD = 5 * 60_000
 """Milliseconds without a word of the seller after which nobody waits for it who was not asked to."""
 SWEEP_SECONDS = 30
 BEAT_SECONDS = 5
+PULSE_SECONDS = 10
 _UNSAFE = re.compile(r"[^a-z0-9]+")
 
 
@@ -45,7 +47,9 @@ class Watcher:
         interval: int,
         owner: str,
         now: Callable[[], int],
+        eyes: Eyes | None = None,
     ) -> None:
+        self._eyes = eyes
         self._studio = studio
         self._database = database
         self._fetcher = fetcher
@@ -140,8 +144,10 @@ class Watcher:
         self._wake.set()
 
     async def follow(self, purchase: Purchase, seconds: float) -> AsyncIterator[Purchase]:
-        """The purchase as it stands each time it changed, until its clip is finished or ``seconds`` are over."""
+        """The purchase as it stands each time it changed, and now and then, until its clip is finished or ``seconds``
+        are over."""
         deadline = anyio.current_time() + seconds
+        told = anyio.current_time()
         while not (purchase.job is not None and purchase.job.finished):
             changed = self._changed
             left = deadline - anyio.current_time()
@@ -149,8 +155,8 @@ class Watcher:
             with anyio.move_on_after(min(left, 1)):
                 await changed.wait()
             seen = await self._database.read(views.find, purchase.id)
-            if seen is not None and seen != purchase:
-                purchase = seen
+            if seen is not None and (seen != purchase or anyio.current_time() - told > PULSE_SECONDS):
+                purchase, told = seen, anyio.current_time()
                 yield purchase
             if left <= 1:
                 return
@@ -211,6 +217,8 @@ class Watcher:
             await self._note(job, f"the clip could not be saved: {error.strerror or type(error).__name__}", lost=False)
         else:
             await self._database.write(jobs.save_clip, job.id, str(path), self._now())
+            if self._eyes is not None:
+                await self._eyes.look(await self._database.read(jobs.of, job.id) or purchase)
 
     async def _note(self, job: ClipJob, what: str, *, lost: bool) -> None:
         await self._database.write(jobs.note_error, job.id, what, lost, self._now())

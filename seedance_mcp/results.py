@@ -1,7 +1,7 @@
 """What the tools answer: the typed results, and how a record of the ledger becomes one."""
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, Field
 
@@ -10,6 +10,8 @@ from seedance_mcp.ledger.states import UNCOUNTED, State
 from seedance_mcp.money import dollars, usd
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from seedance_mcp.clips import Bought, Estimate
     from seedance_mcp.guard.budget import Budget
     from seedance_mcp.ledger.states import ClipJob, Purchase
@@ -58,6 +60,7 @@ class EstimateResult(BaseModel):
     offers: list[OfferResult]
     verdict: Literal["allowed", "needs_approval", "refused"]
     reason: str = Field(description="Why, with the numbers.")
+    draft: str | None = Field(None, description="A much cheaper way to see the same idea first, if there is one.")
     budget: BudgetResult
 
 
@@ -92,6 +95,21 @@ class GenerateResult(BaseModel):
     next: str = Field(description="The next useful call.")
 
 
+class FindingsResult(BaseModel):
+    """What was seen and heard in the saved clip."""
+
+    remarks: list[str] = Field(description="What is not as it should be; empty if all is well.")
+    length_ms: int | None = None
+    width: int | None = None
+    height: int | None = None
+    codec: str | None = None
+    audio: Literal["present", "silent", "none"] | None = None
+    black_ms: list[tuple[int, int]] = Field(description="Stretches without a picture, from and to.")
+    frozen_ms: list[tuple[int, int]] = Field(description="Stretches in which nothing moves.")
+    first_frame_likeness: int | None = Field(None, description="Of the first frame and the given image, in percent.")
+    last_frame_likeness: int | None = Field(None, description="Of the last frame and last_image, in percent.")
+
+
 class JobResult(BaseModel):
     """A job as it stands."""
 
@@ -105,6 +123,32 @@ class JobResult(BaseModel):
     error: str | None = None
     purchase_id: str | None = None
     job_id: str | None = None
+    findings: FindingsResult | None = Field(None, description="Of a saved clip: judge the take by it.")
+    resources: list[str] = Field([], description="To read: a contact sheet and a thumbnail (JPEG), and the clip.")
+
+
+class ReceiptResult(BaseModel):
+    """One payment, as the ledger holds it. ``settled`` is what the chain shows, ``claimed`` what the seller says."""
+
+    purchase_id: str
+    agent: str
+    model: str
+    state: str
+    amount_usd: Usd
+    fee_usd: Usd
+    rail: str
+    network: str
+    token: str
+    payer: str
+    pay_to: str
+    seller: str
+    transaction: str | None
+    nonce: str | None
+    reserved_at: str
+    sent_at: str | None
+    ended_at: str | None
+    job_id: str | None
+    request: dict[str, Any]
 
 
 class CheckResult(JobResult):
@@ -146,8 +190,19 @@ def estimate_result(estimate: "Estimate", table_date: str) -> EstimateResult:
             ],
             "verdict": verdict,
             "reason": estimate.verdict.reason,
+            "draft": _draft(estimate),
             "budget": budget_result(estimate.budget).model_dump(),
         }
+    )
+
+
+def _draft(estimate: "Estimate") -> str | None:
+    draft = estimate.draft
+    if draft is None:
+        return None
+    return (
+        f'A draft with model="{draft.model}" and resolution="{draft.resolution}" costs about {dollars(draft.price)}: '
+        "judge that first."
     )
 
 
@@ -200,6 +255,54 @@ def job_result(purchase: "Purchase", now: int) -> JobResult:
         error=_error(purchase, job, status),
         purchase_id=purchase.id,
         job_id=job.id if job else None,
+        findings=_findings(job.findings) if job and job.findings is not None else None,
+        resources=picture_uris(job) if job else [],
+    )
+
+
+def receipt(purchase: "Purchase") -> ReceiptResult:
+    payment = purchase.payment
+    return ReceiptResult(
+        purchase_id=purchase.id,
+        agent=purchase.agent,
+        model=purchase.model,
+        state=str(payment.state),
+        amount_usd=usd(payment.amount),
+        fee_usd=usd(payment.fee),
+        rail=payment.rail,
+        network=payment.network,
+        token=payment.token,
+        payer=payment.payer,
+        pay_to=payment.pay_to,
+        seller=payment.origin,
+        transaction=payment.transaction_hash,
+        nonce=f"0x{payment.nonce.hex()}" if payment.nonce else None,
+        reserved_at=_time(payment.reserved_at),
+        sent_at=_time(payment.sent_at) if payment.sent_at else None,
+        ended_at=_time(payment.ended_at) if payment.ended_at else None,
+        job_id=purchase.job.id if purchase.job else None,
+        request=dict(purchase.request),
+    )
+
+
+def picture_uris(job: "ClipJob") -> list[str]:
+    """What can be read of a saved clip."""
+    if job.video_path is None:
+        return []
+    return [f"seedance://jobs/{job.id}/{name}" for name in ("contact-sheet", "thumbnail", "video")]
+
+
+def _findings(seen: "Mapping[str, Any]") -> FindingsResult:
+    audio = None if seen["has_audio"] is None else "present" if seen["has_audio"] else "none"
+    return FindingsResult.model_validate(
+        {
+            **{name: seen[name] for name in ("remarks", "length_ms", "width", "height", "codec")},
+            "audio": "silent" if seen["silent"] else audio,
+            "black_ms": [(one["start_ms"], one["end_ms"]) for one in seen["black"]],
+            "frozen_ms": [(one["start_ms"], one["end_ms"]) for one in seen["frozen"]],
+            "first_frame_likeness": seen["first_likeness"],
+            "last_frame_likeness": seen["last_likeness"],
+        }
     )
 
 

@@ -19,6 +19,7 @@ from seedance_mcp import __version__
 from seedance_mcp.arguments import StrictTool, success
 from seedance_mcp.errors import InvalidArgument
 from seedance_mcp.money import from_number
+from seedance_mcp.resources import add_resources
 from seedance_mcp.results import (
     CheckResult,
     EstimateResult,
@@ -37,6 +38,9 @@ if TYPE_CHECKING:
     from seedance_mcp.app import App
 
 LONGEST_WAIT = 50
+LONGEST_WATCH = 900
+"""Seconds that a call may last for clients that ask for progress: it keeps their patience up."""
+STEPS = 100
 LARGEST_DATA = 40_000_000
 INSTRUCTIONS = """\
 Buys Seedance image-to-video clips, paid per clip from the operator's wallet within limits that no argument can change.
@@ -74,46 +78,47 @@ class Consent(BaseModel):
     approve: bool = Field(True, description="Pay this.")
 
 
+async def clip_order(
+    prompt: str | None,
+    image: str | None,
+    last_image: str | None,
+    model: str,
+    duration: int,
+    resolution: str,
+    aspect_ratio: str,
+    generate_audio: bool | None,
+    camera_fixed: bool | None,
+    seed: int | None,
+    quote_id: str | None,
+    max_price_usd: Decimal | None,
+    take: int,
+) -> Any:
+    # The SDK reads the annotations at start, when the order's module is not wanted yet: hence Any.
+    from seedance_mcp.clip_order import ClipOrder  # noqa: PLC0415
+
+    return ClipOrder(
+        model=model,
+        prompt=prompt,
+        image=image,
+        last_image=last_image,
+        duration=duration,
+        resolution=resolution,
+        aspect_ratio=aspect_ratio,
+        generate_audio=generate_audio,
+        camera_fixed=camera_fixed,
+        seed=seed,
+        take=take,
+        quote_id=quote_id,
+        max_price=_limit(max_price_usd),
+    )
+
+
 def build_server(runtime: Runtime) -> MCPServer[None]:
     """The server with its tools on an app that may not have started yet."""
 
     async def started() -> "App":
         begin_call()
         return await runtime.app()
-
-    async def clip_order(
-        prompt: str | None,
-        image: str | None,
-        last_image: str | None,
-        model: str,
-        duration: int,
-        resolution: str,
-        aspect_ratio: str,
-        generate_audio: bool | None,
-        camera_fixed: bool | None,
-        seed: int | None,
-        quote_id: str | None,
-        max_price_usd: Decimal | None,
-        take: int,
-    ) -> Any:
-        # The SDK reads the annotations at start, when the order's module is not wanted yet: hence Any.
-        from seedance_mcp.clip_order import ClipOrder  # noqa: PLC0415
-
-        return ClipOrder(
-            model=model,
-            prompt=prompt,
-            image=image,
-            last_image=last_image,
-            duration=duration,
-            resolution=resolution,
-            aspect_ratio=aspect_ratio,
-            generate_audio=generate_audio,
-            camera_fixed=camera_fixed,
-            seed=seed,
-            take=take,
-            quote_id=quote_id,
-            max_price=_limit(max_price_usd),
-        )
 
     async def estimate_cost(
         model: Model,
@@ -137,6 +142,7 @@ def build_server(runtime: Runtime) -> MCPServer[None]:
         return success(estimate_result(await app.clips.estimate(order), TABLE_DATE))
 
     async def upload_image(
+        ctx: Context[None],
         path: Annotated[str | None, Field(description="An image in a folder that the operator allowed.")] = None,
         url: Annotated[str | None, Field(description="A public https URL of an image, to be copied.")] = None,
         data: Annotated[str | None, Field(description="The image's bytes as base64.")] = None,
@@ -152,7 +158,7 @@ def build_server(runtime: Runtime) -> MCPServer[None]:
             picture = await app.uploads.read(_decoded(data))
         else:
             picture = await app.uploads.source(path, url)
-        hosted = await app.uploads.host(picture, name=filename)
+        hosted = await app.uploads.host(picture, name=filename, tell=ctx.report_progress)
         return success(upload_result(hosted, await app.clips.budget_now("upload")))
 
     async def purchase(ctx: Context[None], order: Annotated[Any, Resolve(clip_order)]) -> Any:
@@ -198,22 +204,29 @@ def build_server(runtime: Runtime) -> MCPServer[None]:
         ctx: Context[None],
         job_id: Annotated[str | None, Field(description="From generate_video.")] = None,
         purchase_id: Annotated[str | None, Field(description="From generate_video or an error, if no job_id.")] = None,
-        wait_seconds: Annotated[int, Field(description="Wait up to this long for the end; at most 50.", ge=0)] = 0,
+        wait_seconds: Annotated[
+            int, Field(description="Wait up to this long for the end; at most 50, or 900 with progress.", ge=0)
+        ] = 0,
     ) -> Annotated[CallToolResult, CheckResult]:
         app = await started()
         if job_id is None and purchase_id is None:
             pending = [job_result(purchase, app.now()) for purchase in await app.clips.pending()]
             return success(CheckResult(jobs=pending))
         purchase = await app.clips.purchase(job_id=job_id, purchase_id=purchase_id)
-        left = min(wait_seconds, LONGEST_WAIT) - elapsed()
-        async for purchase in app.watcher.follow(purchase, left):  # noqa: B020
-            await ctx.report_progress(*progress(purchase, app.now()))
-        return success(CheckResult(**job_result(purchase, app.now()).model_dump()))
+        longest = LONGEST_WATCH if _wants_progress(ctx) else LONGEST_WAIT
+        steps = 0
+        async for purchase in app.watcher.follow(purchase, min(wait_seconds, longest) - elapsed()):  # noqa: B020
+            done, total, words = progress(purchase, app.now())
+            # Each number has to be above the one before, also where nothing but time has passed.
+            steps = max(steps + 1, done * STEPS)
+            await ctx.report_progress(steps, total * STEPS, words)
+        result = job_result(await app.eyes.look(purchase), app.now())
+        return success(CheckResult(**result.model_dump()), links=result.resources)
 
     paying = ToolAnnotations(read_only_hint=False, destructive_hint=True, idempotent_hint=True, open_world_hint=True)
     reading = ToolAnnotations(read_only_hint=True, open_world_hint=True)
 
-    return MCPServer(
+    server = MCPServer(
         "seedance",
         title="Seedance clips",
         instructions=INSTRUCTIONS,
@@ -230,6 +243,8 @@ def build_server(runtime: Runtime) -> MCPServer[None]:
             StrictTool.make(check_job, pays=False, title="Check a clip", annotations=reading, description=CHECK_JOB),
         ],
     )  # fmt: skip
+    add_resources(server, started)
+    return server
 
 
 ESTIMATE_COST = """\
@@ -252,6 +267,11 @@ Show how far a clip is, and where it was saved. Use it after generate_video with
 until status is complete or failed; without an id it lists every unfinished clip. Free, and it changes nothing: clips
 are saved even if nobody asks. After an error with an unknown payment, call it with purchase_id to learn what became
 of it."""
+
+
+def _wants_progress(ctx: Context[None]) -> bool:
+    meta = ctx.request_context.meta
+    return meta is not None and meta.get("progress_token") is not None
 
 
 def _can_be_asked(ctx: Context[None]) -> bool:

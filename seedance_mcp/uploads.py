@@ -1,7 +1,7 @@
 """An image argument becomes a URL that the seller can fetch: named, or read, paid for once and uploaded."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +20,9 @@ from seedance_mcp.studio.images import PreparedImage, prepare, read_file
 from seedance_mcp.studio.prices import UPLOAD
 from seedance_mcp.timing import at_most
 
+Tell = Callable[[float, float | None, str | None], Awaitable[None]]
 MODEL = "upload"
+STEPS = 4
 PUT_SECONDS = 20
 FETCH_SECONDS = 10
 PER_DAY = 2
@@ -102,10 +104,13 @@ class Uploads:
         last = await self._corridor.database.read(views.latest, self._order(picture.prepared, None).key)
         return last is not None and last.answers(self._corridor.now())
 
-    async def host(self, picture: Picture, *, limit: int | None = None, name: str | None = None) -> Hosted:
+    async def host(
+        self, picture: Picture, *, limit: int | None = None, name: str | None = None, tell: Tell | None = None
+    ) -> Hosted:
         """Upload a picture's bytes, unless this agent has paid for the same ones and the link lives.
 
-        Raises what ``Corridor.buy`` raises; an upload that was paid and did not arrive is taken up by the next call.
+        ``tell`` is called with how far it is, of how much, in words. Raises what ``Corridor.buy`` raises; an upload
+        that was paid and did not arrive is taken up by the next call.
         """
         prepared = picture.prepared
         assert prepared is not None
@@ -123,8 +128,11 @@ class Uploads:
                 "contentType": prepared.content_type,
                 "size": len(prepared.data),
             }
+            await _say(tell, 1, "Asking for the price of the upload.")
             quote = await self._corridor.quote(UPLOAD_PATH, body)
+            await _say(tell, 2, "Paying for the upload.")
             purchase, begun = await self._corridor.buy(order.replacing(replaces), quote)
+            await _say(tell, 3, "Storing the image at the seller's.")
             if purchase.payment.state is State.INTENDED:
                 raise awaiting_approval(purchase)
             if not purchase.paid:
@@ -219,6 +227,11 @@ class Uploads:
             raise
         await self._corridor.database.write(jobs.finish_upload, purchase.id, url)
         return Hosted(url, await self._corridor.find(purchase.id), charged, reused=False)
+
+
+async def _say(tell: Tell | None, step: int, words: str) -> None:
+    if tell is not None:
+        await tell(step, STEPS, words)
 
 
 def _file_name(name: str | None, prepared: PreparedImage) -> str:

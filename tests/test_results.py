@@ -123,6 +123,8 @@ def test_a_job_is_told_whole() -> None:
         "error": None,
         "purchase_id": "pur_1",
         "job_id": "job-1",
+        "findings": None,
+        "resources": [],
     }
 
 

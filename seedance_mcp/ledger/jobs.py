@@ -1,5 +1,8 @@
 """Statements on the seller's jobs, their clips, and uploaded images."""
 
+from collections.abc import Mapping
+
+from seedance_mcp.ledger.audit import canonical
 from seedance_mcp.ledger.database import Transaction
 from seedance_mcp.ledger.payments import close_if_done
 from seedance_mcp.ledger.states import ClipJob, Purchase, Upload
@@ -73,6 +76,15 @@ def save_clip(tx: Transaction, job_id: str, path: str, now: int) -> None:
         now=now,
     )
     _close(tx, job_id)
+
+
+def keep_findings(tx: Transaction, job_id: str, findings: Mapping[str, object]) -> None:
+    """What was seen of the saved clip; the first look counts."""
+    tx.do(
+        "UPDATE jobs SET findings = :findings WHERE id = :id AND findings IS NULL",
+        id=job_id,
+        findings=canonical(findings),
+    )
 
 
 def note_error(tx: Transaction, job_id: str, error: str, lost: bool, now: int) -> None:

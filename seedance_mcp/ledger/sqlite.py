@@ -146,9 +146,10 @@ def _migrate(tx: Transaction, kind: str | None) -> None:
     version = (tx.one("PRAGMA user_version") or {})["user_version"]
     scripts = sorted((resources.files(__package__) / "migrations").iterdir(), key=lambda script: script.name)
     numbered = [(int(script.name[:4]), script) for script in scripts if script.name.endswith(".sql")]
-    if version > len(numbered):
+    newest = max(number for number, _ in numbered)
+    if version > newest:
         raise LedgerError(
-            f"the ledger has schema {version} and this version knows {len(numbered)}",
+            f"the ledger has schema {version} and this version knows {newest}",
             next="Use the newest seedance-mcp with this ledger.",
         )
     for number, script in numbered:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
 DAY = 86_400_000
 NEVER = 2**63 - 1
@@ -92,6 +93,8 @@ class ClipJob:
     lost: bool
     found_at: int
     updated_at: int
+    findings: Mapping[str, Any] | None = None
+    """What was seen of the saved clip, once it was looked at."""
 
     @property
     def finished(self) -> bool:

@@ -99,7 +99,8 @@ def payment_now(tx: Transaction, payment_id: int) -> Payment:
 
 def as_job(row: Row) -> ClipJob:
     known = {name: row[name] for name in ClipJob.__dataclass_fields__}
-    return ClipJob(**{**known, "lost": bool(row["lost"])})
+    findings = json.loads(row["findings"]) if row["findings"] is not None else None
+    return ClipJob(**{**known, "lost": bool(row["lost"]), "findings": findings})
 
 
 def alive(tx: Transaction, owner: str, now: int) -> bool:

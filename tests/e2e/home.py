@@ -9,13 +9,15 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from mcp import Client
-from mcp.client.session import ElicitationFnT
 from mcp.client.stdio import StdioServerParameters, stdio_client
-from mcp_types import CallToolResult, TextContent
+from mcp_types import CallToolResult, ResourceLink, TextContent
 from PIL import Image
+
+if TYPE_CHECKING:
+    from mcp.client.session import ElicitationFnT
 
 COMMAND = [sys.executable, "-m", "seedance_mcp"]
 KEY = "0x59c6995e998f97a5a0044966f0945389dc9e86dae88c7a8412f4603b6b78690d"
@@ -160,6 +162,7 @@ def make_home(folder: Path, **settings: str) -> Home:
 
 
 def _text(answer: CallToolResult) -> str:
-    (content,) = answer.content
+    content, *links = answer.content
     assert isinstance(content, TextContent)
+    assert all(isinstance(link, ResourceLink) for link in links)
     return content.text

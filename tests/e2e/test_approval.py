@@ -103,15 +103,11 @@ async def test_a_question_that_was_waved_away_waits_and_is_asked_again(shop: Sho
     assert shop.taken == CLIP
 
 
-async def test_a_client_that_gives_up_while_the_human_thinks_has_paid_nothing(
-    shop: Shop, careful: Home
-) -> None:
+async def test_a_client_that_gives_up_while_the_human_thinks_has_paid_nothing(shop: Shop, careful: Home) -> None:
     human, image = Human(silent=True), shop.picture()
     async with asked(careful, "legacy", human) as agent:
         with pytest.raises(MCPError):
-            await agent.client.call_tool(
-                "generate_video", {"prompt": "waves", "image": image}, read_timeout_seconds=5
-            )
+            await agent.client.call_tool("generate_video", {"prompt": "waves", "image": image}, read_timeout_seconds=5)
         jobs = (await agent.ok("check_job"))["jobs"]
     assert [job["status"] for job in jobs] == ["awaiting_approval"]
     assert (shop.credentials, states(careful)) == ([], ["intended"])
@@ -134,9 +130,7 @@ async def test_without_a_form_to_ask_by_the_operator_approves_by_command_and_the
     assert shop.taken == CLIP
 
 
-async def test_a_clip_from_a_local_picture_is_asked_about_before_its_upload_is_paid(
-    shop: Shop, careful: Home
-) -> None:
+async def test_a_clip_from_a_local_picture_is_asked_about_before_its_upload_is_paid(shop: Shop, careful: Home) -> None:
     picture = careful.picture()
     async with asked(careful, "auto", None) as agent:
         waiting = await agent.ok("generate_video", prompt="waves", image=picture.name)

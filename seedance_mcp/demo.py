@@ -45,15 +45,15 @@ class _Demo:
     def __init__(self, folder: Path, picture: Path) -> None:
         self._picture = picture
         self._ledger = folder / "ledger.db"
-        policy = folder / "policy.toml"
-        policy.write_text(POLICY)
-        policy.chmod(0o600)
+        self._policy = folder / "policy.toml"
+        self._policy.write_text(POLICY)
+        self._policy.chmod(0o600)
         self._server = StdioServerParameters(
             command=sys.executable,
             args=["-m", "seedance_mcp", "serve", "--sandbox"],
             env={
                 **os.environ,
-                "SEEDANCE_POLICY": str(policy),
+                "SEEDANCE_POLICY": str(self._policy),
                 "SEEDANCE_LEDGER": f"sqlite:{self._ledger}",
                 "SEEDANCE_IMAGE_ROOTS": str(picture.parent),
                 "SEEDANCE_OUTPUT_DIR": str(Settings.for_sandbox(dict(os.environ)).output_dir),
@@ -71,6 +71,7 @@ class _Demo:
             clip = await self._buy()
             await self._repeat()
             await self._be_refused()
+            await self._buy_over_tempo()
         await self._report()
         return clip
 
@@ -94,6 +95,10 @@ class _Demo:
             raise Failed(f"the job is {job['status']}: {job['error']}")
         clip = Path(job["video_path"])
         _told(f"saved, {_checked(clip) // 1024:,} KB")
+        seen = job["findings"]
+        _told(f"looked at: {seen['width']}x{seen['height']}, {seen['length_ms']} ms, sound {seen['audio']}")
+        for remark in seen["remarks"]:
+            _told(remark)
         return clip
 
     async def _repeat(self) -> None:
@@ -112,16 +117,36 @@ class _Demo:
             raise Failed("the policy did not refuse what it should")
         _told(text)
 
+    async def _buy_over_tempo(self) -> None:
+        _step('The operator prefers the other rail: order = ["mpp", "x402"] in the policy file')
+        self._policy.write_text(POLICY.replace('order = ["x402", "mpp"]', 'order = ["mpp", "x402"]'))
+        draft = {"model": "seedance-fast", "duration": 4, "resolution": "480p"}
+        quote = await self._call("estimate_cost", **draft)
+        offers = [f"${offer['amount_usd']} over {offer['rail']}" for offer in quote["offers"]]
+        _told(f"a draft costs {' or '.join(offers)}, by the seller's quote")
+        _step("generate_video, as a draft, paid on Tempo")
+        asked = {"prompt": PROMPT, "image": self._arguments["image"], **draft}
+        bought = await self._call("generate_video", **asked)
+        if bought["rail"] != "mpp":
+            raise Failed(f"the draft was paid over {bought['rail']}")
+        _told(f"${bought['charged_usd']} paid over {bought['rail']}, job {bought['job_id']}")
+        _told(f"transaction {bought['transaction']}")
+        job = await self._call("check_job", progress=_bar, job_id=bought["job_id"], wait_seconds=50)
+        click.echo(err=True)
+        if job["status"] != "complete" or job["video_path"] is None:
+            raise Failed(f"the job is {job['status']}: {job['error']}")
+        _told(f"saved, {_checked(Path(job['video_path'])) // 1024:,} KB")
+
     async def _report(self) -> None:
-        _step("seedance-mcp spend --by model")
+        _step("seedance-mcp spend --by rail")
         database = await SQLite.open(self._ledger, "sandbox")
         try:
-            lines = await database.read(operator.spend, 0, "model")
+            lines = await database.read(operator.spend, 0, "rail")
         finally:
             await database.close()
         if not lines:
             raise Failed("the ledger has no payments")
-        for line in spend_table(lines, "model").splitlines():
+        for line in spend_table(lines, "rail").splitlines():
             _told(line)
 
     async def _call(self, tool: str, progress: Any = None, **arguments: object) -> dict[str, Any]:  # noqa: ANN401

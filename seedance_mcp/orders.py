@@ -21,7 +21,9 @@ SHIPPED_PAY_TO = "0x07F067959297767c887dbfA3C72379c66E82a045"
 SHOWN_PROMPT = 120
 """Characters of a prompt that a question shows."""
 CLOCK_TOLERANCE = 60
-"""Seconds between this machine's clock and the seller's, or the chain's, within which payments are signed."""
+"""Seconds between this machine's clock and the seller's within which payments are signed."""
+CHAIN_TOLERANCE = 600
+"""The same for a chain's newest block, which says less: an idle chain's is old, and its makers set the time."""
 LONGEST_AHEAD = LONGEST_VALIDITY - CLOCK_TOLERANCE
 """Seconds for which a signature lasts at most by this machine's clock, so that it is no longer by the true time."""
 SHORTEST_VALIDITY: Mapping[str, int] = {"x402": 30, "mpp": 15}
@@ -90,11 +92,18 @@ class Quote:
             )
         return deadline
 
-    def check_clock(self, now: int) -> None:
+    def check_clock(self, now: int, block: int | None = None) -> None:
         """A wrong clock (``now`` in milliseconds) would sign for longer than meant and forget what was spent.
 
-        Raises SeedanceError (``clock``), and StudioUnavailable where the seller does not tell the time.
+        ``block`` is the time of the chain's newest block in epoch seconds, where it is known. Raises SeedanceError
+        (``clock``), and StudioUnavailable where the seller does not tell the time.
         """
+        if block is not None and block - now // 1000 > CHAIN_TOLERANCE:
+            raise SeedanceError(
+                f"the chain's newest block is {block - now // 1000} s ahead of this machine's clock",
+                next="Ask the operator to set the clock.",
+                code="clock",
+            )
         if self.date is None:
             raise StudioUnavailable(
                 "the seller's answer has no Date, so this machine's clock cannot be checked",

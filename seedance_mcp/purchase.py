@@ -207,7 +207,10 @@ class Corridor:
                 await self._continuity.require()
             offer, balance = await self._choose(order, quote, policy)
             quote.deadline(offer, policy, self.now())
-            serial = await self._serial(wallet, order, offer) if balance is not None else 0
+            serial = 0
+            if balance is not None:  # a host answers
+                serial = await self._serial(wallet, order, offer)
+                quote.check_clock(self.now(), await self._rails[offer.rail].newest())
             if elapsed() > SIGN_WITHIN:
                 raise StudioUnavailable(
                     "the clip was not bought: it took so long to get there that the client would not see the answer",

@@ -2,16 +2,21 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+import anyio
+
 from seedance_mcp.balance import Balance
 from seedance_mcp.chain import Block, Chain, Outgoing, Transfer
+from seedance_mcp.errors import ChainError
 from seedance_mcp.ledger.states import Payment
 from seedance_mcp.payment.challenge import Challenge, Offer
 from seedance_mcp.payment.tokens import Token
 from seedance_mcp.payment.wallet import Wallet
 
+CLOCK_SECONDS = 3
 MARGIN = 60
 """Seconds beyond the deadline at which a final block without the payment proves that it will never be in one."""
 
@@ -83,6 +88,12 @@ class Rail(ABC):
     @property
     def name(self) -> str:
         return self.token.rail
+
+    async def newest(self) -> int | None:
+        """The time of the newest block in epoch seconds; None where no host can be asked soon enough."""
+        with anyio.move_on_after(CLOCK_SECONDS), suppress(ChainError):
+            return (await self.chain.latest()).timestamp
+        return None
 
     async def outgoing(self, payer: str, first: int, last: int) -> list[Outgoing]:
         """Every transfer of the token out of ``payer`` in these blocks. Raises ChainError."""

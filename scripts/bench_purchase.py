@@ -118,6 +118,7 @@ def written_settings(folder: Path, origin: str, key: str) -> dict[str, str]:
         "SEEDANCE_STUDIO_URL": origin,
         "SEEDANCE_BLOB_URL": f"{origin}/blob/",
         "SEEDANCE_BASE_RPC_URL": f"{origin}/rpc",
+        "SEEDANCE_TEMPO_RPC_URL": f"{origin}/rpc/tempo",
         "SEEDANCE_PRIVATE_KEY": key,
         "SEEDANCE_POLICY": str(policy),
         "SEEDANCE_LEDGER": f"sqlite:{folder / 'stdio.db'}",

@@ -89,6 +89,7 @@ class Clips:
     async def estimate(self, clip: ClipOrder) -> Estimate:
         """What ``clip`` would cost now, and what the policy would say. Pays nothing and changes no budget."""
         check(clip, partial=True)
+        self._require_no_key(clip)
         pictures = [await self._uploads.picture(ref, name) for name, ref in references(clip)]
         try:
             dialect = await self._dialect(clip.model)
@@ -116,7 +117,7 @@ class Clips:
     async def generate(self, clip: ClipOrder) -> Bought:
         """Buy ``clip``, or answer with the purchase that a repeated call meets."""
         check(clip, partial=False)
-        self._require_no_key(clip.prompt or "")
+        self._require_no_key(clip)
         pictures = [await self._uploads.picture(ref, name) for name, ref in references(clip)]
         draft = self._order(clip, pictures, None)
         async with self._corridor.turn(draft.key):
@@ -247,13 +248,10 @@ class Clips:
         self._corridor.studio.learn(model, dialect)
         return dialect
 
-    def _require_no_key(self, text: str) -> None:
-        """A prompt goes to the seller and into the ledger as it is."""
-        wallet = self._corridor.wallet
-        if wallet is not None and wallet.appears_in(text):
-            raise InvalidArgument(
-                "prompt contains the wallet's private key", next="Take it out, and tell the operator."
-            )
+    def _require_no_key(self, clip: ClipOrder) -> None:
+        """These go to the seller, or to where an image lies, and into the ledger as they are."""
+        for name in ("prompt", "image", "last_image"):
+            self._corridor.require_no_key(name, getattr(clip, name) or "")
 
     async def _quote(self, request: ClipRequest, dialect: Dialect) -> tuple[Quote, Dialect]:
         """A quote for a body that the live schema finds valid, with the dialect that the seller judged it by."""

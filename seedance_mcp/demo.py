@@ -12,10 +12,9 @@ from mcp import Client
 from mcp.client.stdio import StdioServerParameters
 
 from seedance_mcp.guard.policy import BUILT_IN
-from seedance_mcp.ledger import operator
 from seedance_mcp.ledger.sqlite import SQLite
 from seedance_mcp.mp4 import is_mp4
-from seedance_mcp.report.spend import spend_table
+from seedance_mcp.report.spend import as_table, read_spend
 from seedance_mcp.settings import Settings
 
 POLICY = BUILT_IN.replace('per_payment = "2.50"', 'per_payment = "0.75"')
@@ -141,12 +140,12 @@ class _Demo:
         _step("seedance-mcp spend --by rail")
         database = await SQLite.open(self._ledger, "sandbox")
         try:
-            lines = await database.read(operator.spend, 0, "rail")
+            spent = await database.read(read_spend, "rail", None)
         finally:
             await database.close()
-        if not lines:
+        if not spent.lines:
             raise Failed("the ledger has no payments")
-        for line in spend_table(lines, "rail").splitlines():
+        for line in as_table(spent).splitlines():
             _told(line)
 
     async def _call(self, tool: str, progress: Any = None, **arguments: object) -> dict[str, Any]:  # noqa: ANN401

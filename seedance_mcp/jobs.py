@@ -217,8 +217,9 @@ class Watcher:
             await self._note(job, f"the clip could not be saved: {error.strerror or type(error).__name__}", lost=False)
         else:
             await self._database.write(jobs.save_clip, job.id, str(path), self._now())
-            if self._eyes is not None:
-                await self._eyes.look(await self._database.read(jobs.of, job.id) or purchase)
+            bought = await self._database.read(views.find, purchase.id)
+            if self._eyes is not None and bought is not None:
+                await self._eyes.look(bought)
 
     async def _note(self, job: ClipJob, what: str, *, lost: bool) -> None:
         await self._database.write(jobs.note_error, job.id, what, lost, self._now())

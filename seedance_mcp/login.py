@@ -121,7 +121,7 @@ def _reason(body: bytes) -> str:
     except ValueError:
         return ""
     word = clean(document.get("error"), 60) if isinstance(document, dict) else ""
-    return f" ({word})" if word else ""
+    return f'; it says: "{word}"' if word else ""
 
 
 def _origin(url: str) -> tuple[str, str, int]:

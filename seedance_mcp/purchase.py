@@ -13,6 +13,7 @@ import httpx
 from seedance_mcp.deliveries import context
 from seedance_mcp.errors import (
     ChainError,
+    InvalidArgument,
     NotFound,
     NoWallet,
     Refused,
@@ -96,6 +97,13 @@ class Corridor:
         if self.wallet is None:
             raise NoWallet("this server has no wallet, so it can estimate but not buy")
         return self.wallet
+
+    def require_no_key(self, argument: str, text: str) -> None:
+        """Raises InvalidArgument where somebody wrote the wallet's key into what would leave this machine."""
+        if self.wallet is not None and self.wallet.appears_in(text):
+            raise InvalidArgument(
+                f"{argument} contains the wallet's private key", next="Take it out, and tell the operator."
+            )
 
     @asynccontextmanager
     async def turn(self, key: bytes) -> AsyncIterator[None]:
@@ -265,17 +273,18 @@ class Corridor:
         """The offer to pay, and its rail's balance in micro-USD where that is known."""
         last = await self.database.read(views.latest, order.key)
         bound = await self.database.read(views.rail_of, last)
-        balances: dict[str, int | None] = {}
+        offers, balances = quote.offers, dict[str, int | None]()
 
         async def ask(name: str) -> None:
             balances[name] = await self._rails[name].balance.read()
 
         async with anyio.create_task_group() as group:
-            for name in quote.offers:
+            for name in offers:
                 group.start_soon(ask, name)
         funds = {}
         for name, balance in balances.items():
-            held = await self.database.read(views.outstanding, name)
+            where = (self.studio.origin, name, self._rails[name].token.address)
+            held = (await self.database.read(views.usage, (), *where, self.now())).outstanding
             funds[name] = None if balance is None else balance - held - order.planned
         offer = quote.choose(policy, funds, bound)
         return offer, balances[offer.rail]

@@ -21,6 +21,7 @@ CHAIN_SECONDS = 5
 LIST_SECONDS = 6
 _SKEW = 120_000
 LISTED = 50
+LOOKED_UP = frozenset({State.SIGNED, State.SENT, State.UNKNOWN, State.CLAIMED, State.WRITTEN_OFF})
 DEFAULT_AGREE = 2
 
 logger = logging.getLogger(__name__)
@@ -50,7 +51,7 @@ class Recovery:
     async def look_up(self, purchase_id: str) -> Purchase:
         """The purchase, after the chain was asked about its payment and the seller about its job."""
         purchase = await self._find(purchase_id)
-        if purchase.payment.state in {State.SIGNED, State.SENT, State.UNKNOWN, State.CLAIMED}:
+        if purchase.payment.state in LOOKED_UP:
             await self._ask_chain(purchase.payment)
             purchase = await self._find(purchase_id)
         if purchase.job is None and purchase.paid:

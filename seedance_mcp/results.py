@@ -346,7 +346,7 @@ def _error(purchase: "Purchase", job: "ClipJob | None", status: Status) -> str |
         return None if status == "complete" else _undelivered(purchase)
     money = _money(purchase)
     if job.status == "failed":
-        told = f": {job.error}" if job.error else ""
+        told = f': it says "{job.error.rstrip(".")}"' if job.error else ""
         failure = sentence(f"The seller could not make the clip{told}")
         way = "raise take to try again" if purchase.paid else "call check_job before you buy again"
         return f"{failure} {money}; {way}."

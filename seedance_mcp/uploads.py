@@ -78,6 +78,7 @@ class Uploads:
 
     async def source(self, path: str | None, url: str | None) -> Picture:
         """The bytes to upload, from a path inside the allowed folders or from a public https URL."""
+        self._corridor.require_no_key("url", url or "")
         if path is not None:
             return await self.read(await run_sync(read_file, path, self._roots))
         return await self.read(await self._fetch((url or "").strip()))
@@ -114,6 +115,7 @@ class Uploads:
         """
         prepared = picture.prepared
         assert prepared is not None
+        self._corridor.require_no_key("filename", name or "")
         order = self._order(prepared, limit)
         async with self._corridor.turn(order.key):
             known = await self._corridor.known(order)

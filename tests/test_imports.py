@@ -3,7 +3,19 @@
 import subprocess
 import sys
 
-LATER = ("eth_account", "eth_keys", "eth_keyfile", "httpx", "rlp", "apsw", "psycopg", "PIL", "av")
+LATER = (
+    "eth_account",
+    "eth_keys",
+    "eth_keyfile",
+    "httpx",
+    "rlp",
+    "apsw",
+    "psycopg",
+    "PIL",
+    "av",
+    "matplotlib",
+    "keyring",
+)
 
 
 def test_server_and_commands_import_nothing_heavy() -> None:

@@ -203,7 +203,7 @@ async def test_a_seller_that_is_never_satisfied_gets_four_requests() -> None:
 
     wallet, auth = wallet_login()
     async with client(ask, auth) as http:
-        with pytest.raises(BadLogin, match=r"did not take the sign-in \(siwx_expired\)"):
+        with pytest.raises(BadLogin, match='did not take the sign-in; it says: "siwx_expired"'):
             await http.get(JOBS)
     assert len(seen) == 4
     assert wallet.count == 3

@@ -231,7 +231,7 @@ class Chain(Generic[H]):
     async def spans(self, since: int, until: int | None, latest: Block) -> AsyncIterator[tuple[int, int]]:
         """First and last block of pieces that cover all blocks from ``since`` to ``until`` (epoch seconds).
 
-        In pieces, since RPC hosts bound the blocks that one question may span. Without ``until`` they end at ``latest``.
+        In pieces, since RPC hosts bound the blocks of one question. Without ``until`` they end at ``latest``.
         """
         first = await self.block_before(since, latest)
         while first <= latest.number:

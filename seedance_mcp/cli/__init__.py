@@ -14,11 +14,13 @@ from seedance_mcp.money import dollars
 COMMANDS = {
     "serve": "serving",
     "demo": "serving",
+    "buy": "buy",
     "collect": "serving",
+    "init": "init",
     "wallet": "wallet",
     "policy": "policy",
-    "spend": "ledger",
-    "jobs": "ledger",
+    "spend": "reports",
+    "jobs": "reports",
     "approve": "approval",
     "deny": "approval",
     "freeze": "ledger",
@@ -26,6 +28,7 @@ COMMANDS = {
     "trust": "ledger",
     "reconcile": "ledger",
     "audit": "ledger",
+    "doctor": "doctor",
 }
 """The module of this package that each command lives in, in the order of the help."""
 

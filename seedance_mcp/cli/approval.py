@@ -5,6 +5,7 @@ import getpass
 import click
 
 from seedance_mcp.cli.ledger import on_ledger
+from seedance_mcp.cli.printing import json_option, tell
 from seedance_mcp.errors import NotFound
 from seedance_mcp.ledger import approvals, views
 from seedance_mcp.ledger.states import Purchase
@@ -13,23 +14,27 @@ from seedance_mcp.timing import now
 
 @click.command()
 @click.argument("purchase_id", metavar="ID")
-def approve(purchase_id: str) -> None:
+@json_option
+def approve(purchase_id: str, as_json: bool) -> None:
     """Let the purchase ID be paid, at the price that was asked. The agent has to call again."""
     waiting = _waiting(purchase_id)
     assert waiting.approval is not None
-    click.echo(waiting.approval.question)
+    click.echo(waiting.approval.question, err=as_json)
     click.confirm("Approve?", abort=True, err=True)
     _answer(purchase_id, approved=True)
-    click.echo(f"{purchase_id} is approved: the same call of the agent goes through now.")
+    words = f"{purchase_id} is approved: the same call of the agent goes through now."
+    tell({"purchase_id": purchase_id, "answer": "approved"}, words, as_json=as_json)
 
 
 @click.command()
 @click.argument("purchase_id", metavar="ID")
-def deny(purchase_id: str) -> None:
+@json_option
+def deny(purchase_id: str, as_json: bool) -> None:
     """Refuse the purchase ID for 24 hours."""
     _waiting(purchase_id)
     _answer(purchase_id, approved=False)
-    click.echo(f"{purchase_id} is denied for 24 hours. Nothing was charged.")
+    words = f"{purchase_id} is denied for 24 hours. Nothing was charged."
+    tell({"purchase_id": purchase_id, "answer": "denied"}, words, as_json=as_json)
 
 
 def _waiting(purchase_id: str) -> Purchase:

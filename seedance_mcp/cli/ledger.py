@@ -1,4 +1,4 @@
-"""What the operator asks of the ledger: what was spent, stop, go on, trust, look again."""
+"""What the operator tells the ledger: stop, go on, trust, look again, give up."""
 
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeVar
@@ -6,14 +6,15 @@ from typing import TYPE_CHECKING, TypeVar
 import anyio
 import click
 
-from seedance_mcp.errors import SeedanceError
+from seedance_mcp.cli.printing import json_option, print_json, tell
+from seedance_mcp.errors import NoWallet, Refused, SeedanceError
 from seedance_mcp.ledger import audit as chain
-from seedance_mcp.ledger import check, operator, views
+from seedance_mcp.ledger import check, operator, payments, views
 from seedance_mcp.ledger.database import Database
-from seedance_mcp.money import dollars
+from seedance_mcp.ledger.states import Payment
+from seedance_mcp.money import usd
 from seedance_mcp.opening import open_ledger
-from seedance_mcp.payment.tokens import BASE_USDC, address_bytes
-from seedance_mcp.report.spend import spend_table
+from seedance_mcp.payment.tokens import BASE_USDC, TEMPO_USDCE, address_bytes
 from seedance_mcp.settings import Settings
 from seedance_mcp.timing import now
 
@@ -27,31 +28,36 @@ T = TypeVar("T")
 
 @click.command()
 @click.option("--why", default="by the operator", help="Shown to agents that try to buy.")
-def freeze(why: str) -> None:
+@json_option
+def freeze(why: str, as_json: bool) -> None:
     """Stop all purchases at once, in every running server."""
     on_ledger(lambda database: database.write(operator.freeze, why, now()))
-    click.echo("Frozen: nothing is signed and nothing signed is sent, until `seedance-mcp unfreeze`.")
+    words = "Frozen: nothing is signed and nothing signed is sent, until `seedance-mcp unfreeze`."
+    tell({"frozen": True, "why": why}, words, as_json=as_json)
 
 
 @click.command()
-def unfreeze() -> None:
+@json_option
+def unfreeze(as_json: bool) -> None:
     """Allow purchases again, within the policy."""
     click.confirm("Let agents buy again?", abort=True, err=True)
-    frozen = on_ledger(lambda database: database.write(operator.unfreeze, now()))
-    click.echo("Purchases are allowed again." if frozen else "Nothing was frozen.")
+    was_frozen = on_ledger(lambda database: database.write(operator.unfreeze, now()))
+    words = "Purchases are allowed again." if was_frozen else "Nothing was frozen."
+    tell({"frozen": False, "was_frozen": was_frozen}, words, as_json=as_json)
 
 
 @click.command()
 @click.argument("address", required=False)
 @click.option("--generation", type=click.Choice(["1", "2"]), help="Accept this generation of the seller's API.")
-def trust(address: str | None, generation: str | None) -> None:
+@json_option
+def trust(address: str | None, generation: str | None, as_json: bool) -> None:
     """Send payments to ADDRESS from now on: the seller's new recipient."""
     if (address is None) == (generation is None):
         raise click.UsageError("give an address, or --generation")
     if generation is not None:
         click.confirm(f"Buy over generation {generation} of the seller's API, with its prices?", abort=True, err=True)
         on_ledger(lambda database: database.write(operator.accept_generation, int(generation), now()))
-        click.echo(f"Generation {generation} is accepted.")
+        tell({"generation": int(generation)}, f"Generation {generation} is accepted.", as_json=as_json)
         return
     assert address is not None
     try:
@@ -60,34 +66,32 @@ def trust(address: str | None, generation: str | None) -> None:
         raise click.UsageError(f"{address!r} is not an address: 0x and 40 hex digits") from None
     settings = Settings.from_env()
     click.confirm(f"Send payments for {settings.studio_url} to {address}?", abort=True, err=True)
-    before = on_ledger(
-        lambda database: database.write(
-            operator.trust,
-            origin=settings.studio_url,
-            rail=BASE_USDC.rail,
-            token=BASE_USDC.address,
-            pay_to=address,
-            now=now(),
-        ),
-        settings,
-    )
-    click.echo(f"Payments go to {address}" + (f", no longer to {before}." if before else "."))
+    before = on_ledger(lambda database: _trust(database, settings.studio_url, address), settings)
+    words = f"Payments go to {address}" + (f", no longer to {before}." if before else ".")
+    tell({"seller": settings.studio_url, "pay_to": address, "before": before}, words, as_json=as_json)
 
 
 @click.command()
-@click.option("--by", type=click.Choice(["day", "model", "agent", "rail"]), default="day", help="One row for each.")
-@click.option("--since", type=click.DateTime(["%Y-%m-%d"]), help="Leave out what was bought before this day (UTC).")
-def spend(by: str, since: datetime | None) -> None:
-    """Show what was spent."""
-    start = int(since.replace(tzinfo=UTC).timestamp()) * 1000 if since else 0
-    click.echo(spend_table(on_ledger(lambda database: database.read(operator.spend, start, by)), by))
+@click.option("--write-off", "given_up", metavar="ID", help="Give a purchase's payment up after its deadline.")
+@click.option("--new-ledger", is_flag=True, help="Vouch for this ledger, whatever lies beside the key.")
+@json_option
+def reconcile(given_up: str | None, new_ledger: bool, as_json: bool) -> None:
+    """Look up every open payment on the chains, and every lost job.
 
-
-@click.command()
-def reconcile() -> None:
-    """Look up every open payment on the chain, and every lost job."""
-    for line in anyio.run(_reconcile):
-        click.echo(line)
+    A payment that is given up stays counted, and its purchase stays closed; it only makes room for others to be open.
+    A new ledger pays once the wallet's transfers of the longest window were looked up, or once you vouch for it.
+    """
+    if new_ledger:
+        click.confirm("Pay over this ledger from now on, and forget any other?", abort=True, err=True)
+    if given_up is not None:
+        click.confirm(f"Give the payment of {given_up} up? It stays counted.", abort=True, err=True)
+    looked = anyio.run(_reconcile, given_up, new_ledger)
+    if as_json:
+        print_json(looked)
+    for payment in () if as_json else looked:
+        click.echo(_told(payment))
+    if not looked and not as_json:
+        click.echo("No payment is open.")
 
 
 @click.group()
@@ -96,37 +100,81 @@ def audit() -> None:
 
 
 @audit.command()
-def verify() -> None:
+@json_option
+def verify(as_json: bool) -> None:
     """Check that no row of the audit chain was changed, and that it tells what the ledger holds."""
-    count = on_ledger(_verify)
-    click.echo(f"{count} rows, all intact.")
+    problems, count = on_ledger(_verify)
+    if as_json:
+        print_json({"intact": not problems, "rows": count, "problems": problems})
+    if problems:
+        raise SeedanceError(
+            "; ".join(problems[:5]), code="audit", next="Keep the file as it is, and compare it with a backup."
+        )
+    if not as_json:
+        click.echo(f"{count} rows, all intact.")
 
 
-async def _reconcile() -> list[str]:
+async def _verify(database: Database) -> tuple[list[str], int | None]:
+    """What is wrong, and the number of rows where the chain itself is intact."""
+    problems = await check.check_ledger(database)
+    return problems, None if problems else await database.read(chain.verify)
+
+
+async def _trust(database: Database, seller: str, address: str) -> str | None:
+    """Pin the recipient on both rails: whoever has an address has it on every chain. The one before on Base."""
+    before = [
+        await database.write(
+            operator.trust, origin=seller, rail=token.rail, token=token.address, pay_to=address, now=now()
+        )
+        for token in (BASE_USDC, TEMPO_USDCE)
+    ]
+    return before[0]
+
+
+async def _reconcile(given_up: str | None, new_ledger: bool) -> list[dict[str, object]]:
     from seedance_mcp.app import open_app  # noqa: PLC0415 - the other commands need no wallet
 
     async with open_app(Settings.from_env()) as app:
         before = await app.database.read(views.open_payments)
+        if new_ledger:
+            if app.continuity is None:
+                raise NoWallet("without its wallet a ledger cannot be vouched for")
+            for line in await app.continuity.begin_anew():
+                click.echo(line, err=True)
         await app.recovery.sweep()
-        lines = [await _told(app, payment.purchase, str(payment.state)) for payment in before]
-    return lines or ["No payment is open."]
+        for payment in await app.database.read(views.given_up):
+            await app.recovery.look_up(payment.purchase)
+        if given_up is not None:
+            await _write_off(app, given_up)
+        return [await _looked_up(app, payment) for payment in before]
 
 
-async def _told(app: "App", purchase_id: str, before: str) -> str:
+async def _write_off(app: "App", purchase_id: str) -> None:
+    """After the chains were asked once more. Raises NotFound, Refused."""
     purchase = await app.corridor.find(purchase_id)
-    payment = purchase.payment
-    state = f"is {payment.state}" if payment.state == before else f"was {before} and is {payment.state}"
-    job = f", job {purchase.job.id}" if purchase.job else ""
-    return f"{purchase.id}: {dollars(payment.amount)} for {purchase.model} {state}{job}"
+    if not await app.database.write(payments.write_off, purchase.payment, now()):
+        state, deadline = purchase.payment.state, purchase.payment.deadline
+        early = f" before {datetime.fromtimestamp(deadline, UTC):%Y-%m-%d %H:%M:%S} UTC" if deadline else ""
+        raise Refused(f"the payment of {purchase_id} is {state} and cannot be given up{early}")
 
 
-async def _verify(database: Database) -> int:
-    found = await check.check_ledger(database)
-    if found:
-        raise SeedanceError(
-            "; ".join(found[:5]), code="audit", next="Keep the file as it is, and compare it with a backup."
-        )
-    return await database.read(chain.verify)
+async def _looked_up(app: "App", payment: Payment) -> dict[str, object]:
+    purchase = await app.corridor.find(payment.purchase)
+    return {
+        "purchase_id": purchase.id,
+        "model": purchase.model,
+        "amount_usd": usd(payment.amount),
+        "state_before": str(payment.state),
+        "state": str(purchase.payment.state),
+        "job_id": purchase.job.id if purchase.job else None,
+    }
+
+
+def _told(looked: dict[str, object]) -> str:
+    before, after = looked["state_before"], looked["state"]
+    state = f"is {after}" if before == after else f"was {before} and is {after}"
+    job = f", job {looked['job_id']}" if looked["job_id"] else ""
+    return f"{looked['purchase_id']}: ${looked['amount_usd']} for {looked['model']} {state}{job}"
 
 
 def on_ledger(work: "Callable[[Database], Awaitable[T]]", settings: Settings | None = None) -> T:

@@ -20,6 +20,7 @@ def append(tx: Transaction, event: str, at: int, facts: Mapping[str, object]) ->
         previous=previous,
         hash=link(previous, entry),
     )
+    tx.do("UPDATE ledger SET audit_head = :hash", hash=link(previous, entry))
 
 
 def head(tx: Transaction) -> tuple[int, bytes]:
@@ -48,6 +49,9 @@ def verify(tx: Transaction) -> int:
         ):
             raise ValueError(f"row {row['seq']} of the audit chain was changed, or a row before it is missing")
         previous = bytes(row["hash"])
+    ledger = tx.one("SELECT audit_head FROM ledger")
+    if ledger is not None and bytes(ledger["audit_head"] or GENESIS) != previous:
+        raise ValueError("the audit chain was cut off, or its end was changed")
     return count
 
 

@@ -1,24 +1,12 @@
-"""Statements of the operator: freeze, trust, quotes kept for the agent, and the spend report."""
+"""Statements of the operator: freeze, trust, and quotes kept for the agent."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from seedance_mcp.ledger import audit
 from seedance_mcp.ledger.database import Transaction
 from seedance_mcp.ledger.views import must
-
-
-@dataclass(frozen=True, slots=True)
-class SpendLine:
-    """Sums of one group, micro-USD with fees: ``settled`` on the chain, ``claimed`` by the seller, ``held`` open."""
-
-    group: str
-    payments: int
-    settled: int
-    claimed: int
-    held: int
-    fees: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,19 +81,3 @@ def policy_seen(tx: Transaction, *, file: bool) -> bool:
     if file:
         tx.do("UPDATE ledger SET policy_seen = 1")
     return bool(must(tx.one("SELECT policy_seen FROM ledger"))["policy_seen"])
-
-
-def spend(tx: Transaction, since: int, by: str) -> Sequence[SpendLine]:
-    """Counted payments reserved after ``since`` (epoch ms), by ``day`` (UTC), ``model``, ``agent`` or ``rail``."""
-    group = {"day": "date(reserved_at / 1000, 'unixepoch')", "model": "model", "agent": "agent", "rail": "rail"}[by]
-    rows = tx.all(
-        f"""SELECT {group} AS "group", count(*) AS payments,
-                   coalesce(sum(CASE WHEN state = 'settled' THEN amount + fee END), 0) AS settled,
-                   coalesce(sum(CASE WHEN state = 'claimed' THEN amount + fee END), 0) AS claimed,
-                   coalesce(sum(CASE WHEN state NOT IN ('settled', 'claimed') THEN amount + fee END), 0) AS held,
-                   coalesce(sum(fee), 0) AS fees
-            FROM payments WHERE state NOT IN ('intended', 'released', 'expired') AND reserved_at >= :since
-            GROUP BY 1 ORDER BY 1""",
-        since=since,
-    )
-    return [SpendLine(**row) for row in rows]

@@ -145,7 +145,7 @@ def close_if_done(tx: Transaction, purchase_id: str) -> None:
                 clip AS (SELECT 1 FROM jobs WHERE purchase = :id
                          AND (video_path IS NOT NULL OR lost = 1 OR status = 'failed'))
            UPDATE purchases SET closed = 1 WHERE id = :id AND (
-             (SELECT state FROM last) IN ('released', 'expired')
+             (SELECT state FROM last) IN ('released', 'expired', 'written_off')
              OR ((SELECT state FROM last) IN ('claimed', 'settled')
                  AND (EXISTS (SELECT 1 FROM image) OR EXISTS (SELECT 1 FROM clip))))""",
         id=purchase_id,
@@ -202,6 +202,8 @@ def move(
     facts: dict[str, Any] = {"payment": payment.id, "purchase": payment.purchase, "from": held["state"], "to": str(to)}
     if "hash" in values:
         facts["transaction"] = values["hash"]
+    if to is State.SIGNED:
+        facts |= {name: held[name] for name in ("amount", "fee", "pay_to", "token", "network")}
     audit.append(tx, "move", now, {**facts, **({"why": why} if why else {})})
     return True
 

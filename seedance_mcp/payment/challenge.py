@@ -36,8 +36,10 @@ class Challenge:
         """The offers. Raises BadChallenge with the reasons of all refusals when there are none."""
         if self.offers:
             return self.offers
-        reasons = (f"{d.scheme or '?'} on {d.network or '?'}: {d.reason}" for d in self.declined[:8])
-        raise BadChallenge(f"The seller offers no way to pay that may be used ({'; '.join(reasons) or 'none at all'})")
+        # What it calls them is the seller's word, and is marked as that.
+        reasons = (f'"{d.scheme}" on "{d.network}": {d.reason}' for d in self.declined[:8])
+        told = "; ".join(reasons) or "none at all"
+        raise BadChallenge(f"The seller offers no way to pay that may be used (it says: {told})")
 
 
 def parse_challenge(

@@ -1,5 +1,6 @@
 """The only holder of the private key. It leaves as signatures and derived keys, never as itself."""
 
+import base64
 import hashlib
 import hmac
 import json
@@ -25,6 +26,8 @@ _HEX_KEY = re.compile(r"(?:0x)?([0-9a-fA-F]{64})")
 _ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
 """Of secp256k1: a key is a number from 1 to this, less one."""
 
+KEY_PART = 40
+"""Characters of a spelled key that nobody writes by accident."""
 _NONCE, _TAG = 12, 16
 _MAX_KEYSTORE = 64 * 1024
 
@@ -97,8 +100,13 @@ class Wallet:
         return hmac.digest(self._key.to_bytes(), b"seedance-mcp derived key: " + label, hashlib.sha256)
 
     def appears_in(self, text: str) -> bool:
-        """Whether somebody wrote this key into ``text``: it must not leave the machine in there."""
-        return self._key.to_bytes().hex() in text.lower()
+        """Whether somebody wrote this key into ``text``, in hex or base64: it must not leave the machine in there.
+
+        A part of it that a name or a path may have cut off counts too.
+        """
+        key = self._key.to_bytes()
+        spelled = (base64.b64encode(key), base64.urlsafe_b64encode(key))
+        return key.hex()[:KEY_PART] in text.lower() or any(one.decode()[:KEY_PART] in text for one in spelled)
 
     def seal(self, plaintext: bytes, context: bytes) -> bytes:
         """Encrypt to oneself with AES-256-GCM; ``context`` is bound, not hidden. Twelve bytes of nonce come first."""

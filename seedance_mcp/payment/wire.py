@@ -9,11 +9,12 @@ import binascii
 import json
 import math
 import re
-import unicodedata
 from collections.abc import Iterable
 from datetime import datetime
 from typing import NamedTuple
 from urllib.parse import urlsplit
+
+from seedance_mcp.words import visible
 
 MAX_BYTES = 32 * 1024
 MAX_DEPTH = 32
@@ -114,12 +115,8 @@ def parse_json(data: bytes) -> object:
 
 
 def clean(text: object, limit: int = 200) -> str:
-    """Words of the seller, fit to be shown: one line of at most ``limit``, no control or bidirectional characters."""
-    if not isinstance(text, str):
-        return ""
-    shown = "".join(" " if unicodedata.category(char)[0] in "CZ" else char for char in text[: 4 * limit])
-    line = " ".join(shown.split())
-    return line if len(line) <= limit else f"{line[: limit - 1]}…"
+    """Words of the seller, fit to be shown: one line of at most ``limit``, and nothing that cannot be seen."""
+    return visible(text, limit) if isinstance(text, str) else ""
 
 
 def _compact(document: object) -> bytes:

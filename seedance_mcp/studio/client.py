@@ -122,7 +122,7 @@ class Studio:
             lambda: self._send("POST", f"{self.origin}{UPLOAD_PATH}/confirm", body=body, auth=self._login),
             until=self._now() + _CONFIRM_WITHIN,
         )
-        answer = successful(answer, f"upload {upload_id}")
+        answer = successful(answer, "this upload")
         return link(find(answer.json(), "blobUrl")) or link(find(answer.json(), "url")) or blob_url
 
     async def job(self, job_id: str) -> Job:

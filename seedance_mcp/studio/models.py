@@ -2,13 +2,13 @@
 
 import json
 import re
-import unicodedata
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import cast
 
 from seedance_mcp.errors import StudioUnavailable
+from seedance_mcp.words import visible
 
 MODELS = ("seedance", "seedance-fast")
 
@@ -19,9 +19,8 @@ JOB_ID = re.compile(r"[A-Za-z0-9_-]{1,128}", re.ASCII)
 _WRAPPERS = ("job", "data", "upload")
 _STATUSES = frozenset({"pending", "loading", "complete", "failed"})
 _LINK = re.compile(r"https?://[!-~]{1,4000}", re.ASCII)
+_UPLOAD_ID = re.compile(r"[!-~]{1,200}", re.ASCII)
 _TOKEN = re.compile(r"[!-~]{1,4096}", re.ASCII)
-_INKLESS = re.compile("[\u034f\u115f\u1160\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]")
-"""Fillers and variation selectors: letters and marks that draw nothing and can spell bytes."""
 _MILLISECONDS = 100_000_000_000
 """Epoch numbers from here on are milliseconds: as seconds they would lie beyond the year 5000."""
 
@@ -123,9 +122,7 @@ def seller_words(text: str, limit: int = 300) -> str:
     Everything of the seller's that reaches a model goes through here: control, bidirectional and zero-width characters,
     variation selectors and tags can carry instructions that a human who looks at the same text does not get to see.
     """
-    visible = "".join(_visible(character) for character in text[: limit * 8])
-    words = " ".join(visible.split()).replace('"', "'")
-    return words if len(words) <= limit else f"{words[: limit - 1].rstrip()}…"
+    return visible(text, limit)
 
 
 def parse_job(obj: object) -> Job:
@@ -166,7 +163,7 @@ def parse_ticket(obj: object) -> UploadTicket:
     """An upload's answer. Raises StudioUnavailable (``unreadable_ticket``)."""
     ticket = _holder(obj, "uploadId")
     upload_id, token, pathname = (str(ticket.get(name) or "") for name in ("uploadId", "clientToken", "pathname"))
-    if not (upload_id and pathname and _TOKEN.fullmatch(token)):  # the token becomes a header
+    if not (_UPLOAD_ID.fullmatch(upload_id) and pathname and _TOKEN.fullmatch(token)):  # the token becomes a header
         raise StudioUnavailable("StableStudio's upload answer lacks its id, token or path", code="unreadable_ticket")
     return UploadTicket(upload_id, token, pathname, _epoch(ticket.get("expiresAt")))
 
@@ -193,12 +190,6 @@ def _readable(entries: list[object]) -> Iterator[Job]:
             yield parse_job(entry)
         except StudioUnavailable:
             continue
-
-
-def _visible(character: str) -> str:
-    if character.isspace():
-        return " "
-    return "" if unicodedata.category(character).startswith("C") or _INKLESS.match(character) else character
 
 
 def _mapping(value: object) -> Mapping[str, object]:

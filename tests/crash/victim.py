@@ -179,7 +179,7 @@ def expect(name: str, point: str) -> None:
     Heir.appoint = nobody  # type: ignore[method-assign]
 
 
-async def nobody(_: Heir) -> None:
+async def nobody(self: Heir) -> None:
     """The heir dies with its server, so that the test decides who recovers."""
 
 

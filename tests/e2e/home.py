@@ -23,6 +23,8 @@ COMMAND = [sys.executable, "-m", "seedance_mcp"]
 KEY = "0x59c6995e998f97a5a0044966f0945389dc9e86dae88c7a8412f4603b6b78690d"
 PAYER = "0x70997970C51812dc3A010C7d01b50e0d17dc79C8"
 """Account 1 of the mnemonic that anvil and hardhat share."""
+NOBODY = "http://127.0.0.1:9"
+"""The discard port: nobody answers."""
 PATIENCE = 60
 """Seconds after which clients give a call up."""
 
@@ -155,7 +157,8 @@ class Home:
 
 
 def make_home(folder: Path, **settings: str) -> Home:
-    home = Home(folder, settings)
+    """A chain that is not named is nowhere: no public host is ever asked."""
+    home = Home(folder, {"BASE_RPC_URL": NOBODY, "TEMPO_RPC_URL": NOBODY} | settings)
     home.images.mkdir(parents=True)
     home.clips.mkdir()
     return home

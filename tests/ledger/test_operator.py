@@ -1,10 +1,8 @@
-import pytest
-
 from seedance_mcp.ledger import operator
-from seedance_mcp.ledger.operator import Quote, SpendLine
+from seedance_mcp.ledger.operator import Quote
 from seedance_mcp.ledger.states import DAY, State
 from tests.guard.examples import OTHER, PAY_TO
-from tests.ledger.examples import CLIP, NOW, SELLER, USDC, Desk, intent
+from tests.ledger.examples import CLIP, NOW, SELLER, USDC, Desk
 
 
 def quote(quote_id: str = "q_1", expires_at: int = NOW + 600_000) -> Quote:
@@ -60,43 +58,3 @@ async def test_a_ledger_remembers_that_it_saw_a_policy_file(desk: Desk) -> None:
     assert not await desk.database.read(operator.policy_seen, file=False)
     assert await desk.database.write(operator.policy_seen, file=True)
     assert await desk.database.read(operator.policy_seen, file=False)
-
-
-async def test_nothing_spent_is_no_line(desk: Desk) -> None:
-    await desk.at(State.RELEASED, intent("one"))
-    await desk.at(State.EXPIRED, intent("two"))
-    assert await desk.database.read(operator.spend, 0, "day") == []
-
-
-async def test_spending_is_told_apart_by_how_sure_it_is(desk: Desk) -> None:
-    for number, state in enumerate([State.SETTLED, State.CLAIMED, State.UNKNOWN, State.RESERVED]):
-        await desk.at(state, intent(str(number), amount=CLIP + number, fee=7))
-    assert await desk.database.read(operator.spend, 0, "rail") == [
-        SpendLine("x402", 4, settled=CLIP + 7, claimed=CLIP + 8, held=2 * CLIP + 5 + 14, fees=28)
-    ]
-
-
-@pytest.mark.parametrize(
-    ("by", "groups"),
-    [
-        ("day", {"2023-11-14": CLIP + 10_000, "2023-11-15": CLIP}),
-        ("model", {"seedance": 2 * CLIP, "upload": 10_000}),
-        ("agent", {"storyboard": CLIP + 10_000, "trailer": CLIP}),
-        ("rail", {"mpp": CLIP, "x402": CLIP + 10_000}),
-    ],
-)
-async def test_spending_is_grouped(desk: Desk, by: str, groups: dict[str, int]) -> None:
-    await desk.at(State.SETTLED, intent("one", model="upload", amount=10_000))
-    await desk.at(State.SETTLED, intent("two"))
-    desk.now += DAY
-    await desk.at(State.SETTLED, intent("three", agent="trailer", rail="mpp"))
-    lines = await desk.database.read(operator.spend, 0, by)
-    assert {line.group: line.settled for line in lines} == groups
-    assert sum(line.payments for line in lines) == 3
-
-
-async def test_spending_can_start_later(desk: Desk) -> None:
-    await desk.at(State.SETTLED, intent("one"))
-    desk.now += 1
-    await desk.at(State.SETTLED, intent("two"))
-    assert [line.payments for line in await desk.database.read(operator.spend, NOW + 1, "model")] == [1]

@@ -39,7 +39,8 @@ async def test_the_total_forgets_nothing(desk: Desk) -> None:
 async def test_an_open_payment_is_in_every_window_at_any_age(desk: Desk, state: State, window: str) -> None:
     await desk.at(state)
     desk.now += 10_000 * DAY
-    assert await desk.spent(window=window) == Spent(total=CLIP, held=CLIP, count=1, rails={} if window == "total" else {"x402": CLIP})
+    rails = {} if window == "total" else {"x402": CLIP}
+    assert await desk.spent(window=window) == Spent(total=CLIP, held=CLIP, count=1, rails=rails)
 
 
 @pytest.mark.parametrize("state", [State.RELEASED, State.EXPIRED])

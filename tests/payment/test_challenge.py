@@ -177,10 +177,10 @@ def test_a_402_without_a_readable_header_is_refused(headers: dict[str, str], bod
 
 def test_the_sellers_words_are_cleaned() -> None:
     challenge = parse(document(entry(scheme="ex\u202eact\n", network="n" * 500), error="pay\x00me\n" + "x" * 900))
-    assert challenge.declined[0].scheme == "ex act"
+    assert challenge.declined[0].scheme == "exact"
     assert len(challenge.declined[0].network) == 80
     assert challenge.error is not None
-    assert challenge.error.startswith("pay me x")
+    assert challenge.error.startswith("payme x")
     assert len(challenge.error) == 200
 
 

@@ -210,7 +210,7 @@ def test_a_receipt_of_pympps_is_read() -> None:
 def test_a_receipt_of_a_failure_proves_nothing_and_says_why() -> None:
     found = read_receipt(receipt(status="fai\u202eled", reference=...))
     assert found is not None
-    assert (found.success, found.transaction, found.error_reason) == (False, None, "fai led")
+    assert (found.success, found.transaction, found.error_reason) == (False, None, "failed")
 
 
 @pytest.mark.parametrize(

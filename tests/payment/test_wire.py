@@ -87,6 +87,6 @@ def test_a_url_that_readers_could_disagree_about_has_no_origin(url: str) -> None
 
 
 def test_words_of_the_seller_lose_control_and_bidirectional_characters_and_length() -> None:
-    assert clean("a\x1b[31m\r\nb\u202ec\u2066d\u200be\ud800") == "a [31m b c d e"
+    assert clean("a\x1b[31m\r\nb\u202ec\u2066d\u200be\ud800") == "a[31m bcde"
     assert clean("x" * 500) == "x" * 199 + "…"
     assert clean(["not", "text"]) == ""

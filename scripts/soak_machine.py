@@ -23,17 +23,17 @@ STEPS = 60
 def machine(steps: int, workers: int, stores: tuple[str, ...]) -> None:
     """Sequences of everything that can happen, judged after every step."""
     chosen = stores or ("memory", "file")
-    begun, failures = monotonic(), []
-    click.echo(f"{'store':8}{'sequences':>12}{'steps':>12}{'violations':>12}")
+    failures: list[str] = []
+    click.echo(f"{'store':8}{'sequences':>12}{'steps':>12}{'steps/s':>10}{'violations':>12}")
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         for store in chosen:
-            total = Tally()
+            total, begun = Tally(), monotonic()
             while total.steps < steps // len(chosen) and not failures:
                 for tally in pool.map(_work, [store] * workers):
                     total += tally
                     failures += [tally.failure] if tally.failure else []
-            click.echo(f"{store:8}{total.sequences:>12}{total.steps:>12}{len(failures):>12}")
-    click.echo(f"{int(monotonic() - begun)} s")
+            pace = total.steps // max(int(monotonic() - begun), 1)
+            click.echo(f"{store:8}{total.sequences:>12}{total.steps:>12}{pace:>10}{len(failures):>12}")
     for failure in failures:
         click.echo(failure)
     sys.exit(bool(failures))

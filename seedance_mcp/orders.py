@@ -22,8 +22,8 @@ SHOWN_PROMPT = 120
 """Characters of a prompt that a question shows."""
 CLOCK_TOLERANCE = 60
 """Seconds between this machine's clock and the seller's within which payments are signed."""
-CHAIN_TOLERANCE = 600
-"""The same for a chain's newest block, which says less: an idle chain's is old, and its makers set the time."""
+CHAIN_AHEAD, CHAIN_BEHIND = 600, 3000
+"""The same for a chain's newest block, which says less: its makers set the time, and an idle local chain's is old."""
 LONGEST_AHEAD = LONGEST_VALIDITY - CLOCK_TOLERANCE
 """Seconds for which a signature lasts at most by this machine's clock, so that it is no longer by the true time."""
 SHORTEST_VALIDITY: Mapping[str, int] = {"x402": 30, "mpp": 15}
@@ -98,10 +98,12 @@ class Quote:
         ``block`` is the time of the chain's newest block in epoch seconds, where it is known. Raises SeedanceError
         (``clock``), and StudioUnavailable where the seller does not tell the time.
         """
-        if block is not None and block - now // 1000 > CHAIN_TOLERANCE:
+        ahead = 0 if block is None else block - now // 1000
+        if not -CHAIN_BEHIND <= ahead <= CHAIN_AHEAD:
+            way = "ahead of" if ahead > 0 else "behind"
             raise SeedanceError(
-                f"the chain's newest block is {block - now // 1000} s ahead of this machine's clock",
-                next="Ask the operator to set the clock.",
+                f"the chain's newest block is {abs(ahead)} s {way} this machine's clock",
+                next="Ask the operator to set the clock, or to name another RPC host.",
                 code="clock",
             )
         if self.date is None:

@@ -2,11 +2,12 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from seedance_mcp.ledger import audit
-from seedance_mcp.ledger.database import Database, Transaction
+from seedance_mcp.ledger.database import Database, Row, Transaction
 from seedance_mcp.ledger.states import MOVES, NEVER, OPEN, PAID, UNCOUNTED, State
+from seedance_mcp.ledger.windows import ENDED, WIDTHS
 
 
 async def check_ledger(database: Database) -> list[str]:
@@ -15,7 +16,7 @@ async def check_ledger(database: Database) -> list[str]:
 
 
 def problems(tx: Transaction) -> list[str]:
-    return [*_payments(tx), *_purchases(tx), *_totals(tx), *_jobs(tx), *_audit(tx)]
+    return [*_payments(tx), *_purchases(tx), *_totals(tx), *_sums(tx), *_jobs(tx), *_audit(tx)]
 
 
 def _payments(tx: Transaction) -> Iterator[str]:
@@ -36,10 +37,21 @@ def _payments(tx: Transaction) -> Iterator[str]:
             yield f"{name} was signed without a durable record of what was signed"
         if (state in OPEN) != (row["counted_at"] == NEVER):
             yield f"{name} is {state} and counted at {row['counted_at']}"
+        if not _counted_in_time(row, state):
+            yield f"{name} is {state} and counted at {row['counted_at']}, which its deadline does not allow"
         if state in {State.SETTLED, State.EXPIRED, State.RELEASED, State.WRITTEN_OFF} and row["sealed"] is not None:
             yield f"{name} is final and still keeps its credential"
         if state is State.SETTLED and row["transaction_hash"] is None:
             yield f"{name} is settled without a transaction"
+
+
+def _counted_in_time(row: Row, state: State) -> bool:
+    """Whether a payment that counts is as old as it can be: an older one would give budget back too soon."""
+    if state in {State.CLAIMED, State.WRITTEN_OFF}:
+        return bool(row["counted_at"] == row["deadline"] * 1000)
+    if state is State.SETTLED:
+        return bool(row["reserved_at"] <= row["counted_at"] <= row["deadline"] * 1000)
+    return True
 
 
 def _purchases(tx: Transaction) -> Iterator[str]:
@@ -74,6 +86,26 @@ def _totals(tx: Transaction) -> Iterator[str]:
         yield f"the total of {scope} is not stored"
 
 
+def _sums(tx: Transaction) -> Iterator[str]:
+    widths = ", ".join(f"({width})" for width in WIDTHS)
+    for row in tx.all(
+        f"""WITH widths (width) AS (VALUES {widths}),
+                 ended AS (SELECT model, agent, rail, counted_at, amount + fee AS cost FROM payments WHERE {ENDED}),
+                 costs AS (SELECT 'wallet' AS scope, rail, counted_at, cost FROM ended
+                           UNION ALL SELECT 'model:' || model, rail, counted_at, cost FROM ended
+                           UNION ALL SELECT 'agent:' || agent, rail, counted_at, cost FROM ended)
+            SELECT scope, width, start, rail, sum(amount) AS amount, sum(payments) AS payments FROM (
+                SELECT scope, width, start, rail, amount, payments FROM sums
+                UNION ALL
+                SELECT scope, width, counted_at - counted_at % width, rail, -cost, -1 FROM costs CROSS JOIN widths
+            ) GROUP BY 1, 2, 3, 4 HAVING sum(amount) <> 0 OR sum(payments) <> 0"""
+    ):
+        yield (
+            f"the sum of {row['scope']} over {row['rail']} in the {row['width']} ms from {row['start']} is wrong by "
+            f"{row['amount']} and {row['payments']} payments"
+        )
+
+
 def _jobs(tx: Transaction) -> Iterator[str]:
     for row in tx.all(
         """SELECT jobs.id, payments.state FROM jobs JOIN payments ON payments.purchase = jobs.purchase
@@ -90,6 +122,7 @@ def _audit(tx: Transaction) -> Iterator[str]:
         yield str(error)
         return
     told: dict[int, str] = {}
+    signed: dict[int, Mapping[str, object]] = {}
     for row in tx.all("SELECT entry FROM audit ORDER BY seq"):
         entry = json.loads(row["entry"])
         if entry["event"] == "move":
@@ -97,10 +130,15 @@ def _audit(tx: Transaction) -> Iterator[str]:
             if entry["from"] != before or State(entry["to"]) not in MOVES[State(entry["from"])]:
                 yield f"the audit chain moves payment {entry['payment']} from {entry['from']} to {entry['to']}"
             told[entry["payment"]] = entry["to"]
+            if entry["to"] == State.SIGNED:
+                signed[entry["payment"]] = entry
         elif entry["event"] == "entry":
             told[entry["payment"]] = entry["to"]
         elif entry["event"] == "question":
             told[entry["payment"]] = State.INTENDED
-    for row in tx.all("SELECT id, state FROM payments"):
+    for row in tx.all("SELECT id, state, amount, pay_to, token, network FROM payments"):
+        terms = signed.get(row["id"], {})
+        if any(terms.get(name, row[name]) != row[name] for name in ("amount", "pay_to", "token", "network")):
+            yield f"payment {row['id']} is not what the audit chain says was signed"
         if told.get(row["id"], State.RESERVED) != row["state"]:
             yield f"payment {row['id']} is {row['state']}, and the audit chain ends before that"

@@ -16,6 +16,7 @@ import apsw
 from seedance_mcp.errors import LedgerBusy, LedgerError
 from seedance_mcp.ledger.database import Row, Transaction
 from seedance_mcp.ledger.owners import OwnerLocks
+from seedance_mcp.ledger.turns import Turns
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -28,28 +29,35 @@ FIXED_WAL = 3_051_003
 class SQLite:
     """A ``Database`` in one file. Its folder is made private; the file must be on a local disk."""
 
-    def __init__(self, connection: apsw.Connection, locks: OwnerLocks) -> None:
+    def __init__(self, connection: apsw.Connection, locks: OwnerLocks, turns: Turns) -> None:
         self._connection = connection
         self._locks = locks
+        self._turns = turns
         self._limiter = anyio.CapacityLimiter(1)
 
     @classmethod
     async def open(cls, path: Path, kind: str | None) -> "SQLite":
         """``kind`` is ``real`` or ``sandbox``; a ledger of the other kind is refused (LedgerError). None takes any."""
         connection = await anyio.to_thread.run_sync(_connect, path)
-        database = cls(connection, OwnerLocks(path.with_name(f"{path.name}-owners")))
+        try:
+            turns = Turns(path.with_name(f"{path.name}-queue"))
+        except OSError as error:
+            connection.close()
+            raise LedgerError(f"the ledger's folder cannot be used: {error.strerror or error}") from None
+        database = cls(connection, OwnerLocks(path.with_name(f"{path.name}-owners")), turns)
         try:
             await database.write(_migrate, kind)
         except BaseException:
             connection.close()
+            turns.close()
             raise
         return database
 
     async def write(self, statement: Callable[Concatenate[Transaction, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        return await self._run("BEGIN IMMEDIATE", lambda tx: statement(tx, *args, **kwargs))
+        return await self._run(self._write, lambda tx: statement(tx, *args, **kwargs))
 
     async def read(self, statement: Callable[Concatenate[Transaction, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        return await self._run("BEGIN", lambda tx: statement(tx, *args, **kwargs))
+        return await self._run(self._read, lambda tx: statement(tx, *args, **kwargs))
 
     async def hold(self, owner: str) -> None:
         try:
@@ -66,14 +74,26 @@ class SQLite:
     async def close(self) -> None:
         self._locks.release()
         await anyio.to_thread.run_sync(self._connection.close, limiter=self._limiter)
+        self._turns.close()
 
-    async def _run(self, begin: str, statement: Callable[[Transaction], T]) -> T:
+    async def _run(
+        self, transact: Callable[[Callable[[Transaction], T]], T], statement: Callable[[Transaction], T]
+    ) -> T:
         # A commit that has begun must be seen through: the caller may be cancelled, the transaction may not.
         with anyio.CancelScope(shield=True):
-            result = await anyio.to_thread.run_sync(
-                _in_transaction, _Cursor(self._connection, self._locks), begin, statement, limiter=self._limiter
-            )
+            result = await anyio.to_thread.run_sync(transact, statement, limiter=self._limiter)
         return result
+
+    def _write(self, statement: Callable[[Transaction], T]) -> T:
+        until = time.monotonic_ns() + BUSY_MS * 1_000_000
+        # The rest of the time is for a process that writes without having waited for its turn.
+        with self._turns.turn(BUSY_MS / 2_000):
+            self._connection.set_busy_timeout(max((until - time.monotonic_ns()) // 1_000_000, 1))
+            return _in_transaction(_Cursor(self._connection, self._locks), "BEGIN IMMEDIATE", statement)
+
+    def _read(self, statement: Callable[[Transaction], T]) -> T:
+        self._connection.set_busy_timeout(BUSY_MS)
+        return _in_transaction(_Cursor(self._connection, self._locks), "BEGIN", statement)
 
 
 class _Cursor:

@@ -1,12 +1,13 @@
 """Statements that only look: usage for the decision, purchases by key and by id."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TypeVar
 
-from seedance_mcp.guard.usage import WINDOWS, Spent, Usage
+from seedance_mcp.guard.usage import Usage
 from seedance_mcp.ledger.database import Row, Transaction
 from seedance_mcp.ledger.states import Approval, ClipJob, Payment, Purchase, State, Upload
+from seedance_mcp.ledger.windows import Open, spent
 
 T = TypeVar("T")
 
@@ -27,14 +28,16 @@ def usage(tx: Transaction, needed: Sequence[tuple[str, str]], origin: str, rail:
     pin = tx.one("SELECT pay_to FROM pins WHERE origin = :origin AND rail = :rail AND token = :token",
                  origin=origin, rail=rail, token=token)  # fmt: skip
     ahead = ledger["clock"] - now
+    held = _open(tx, now)
+    within = {scope: [one for one in held if one.is_in(scope)] for scope, _ in needed}
     return Usage(
         frozen=ledger["frozen"],
         clock_ahead=ahead if ahead > _CLOCK_TOLERANCE else 0,
-        spent={(scope, window): _spent(tx, scope, window, now) for scope, window in needed},
-        unresolved={scope: _unresolved(tx, scope, now) for scope in {scope for scope, _ in needed}},
+        spent={(scope, window): spent(tx, scope, window, within[scope], now) for scope, window in needed},
+        unresolved={scope: sum(one.unresolved for one in some) for scope, some in within.items()},
         pinned=pin["pay_to"] if pin else None,
         generation=ledger["generation"],
-        outstanding=outstanding(tx, rail),
+        outstanding=sum(one.amount for one in held if one.rail == rail),
     )
 
 
@@ -118,43 +121,14 @@ def next_serial(tx: Transaction, key: bytes) -> int:
     return int(row["n"])
 
 
-def outstanding(tx: Transaction, rail: str) -> int:
-    """Micro-USD with fees that open payments of ``rail`` may still take from the wallet."""
-    row = must(tx.one(
-        f"""SELECT coalesce(sum(amount + fee), 0) AS n FROM payments
-            WHERE {OPEN_NOW} AND state <> 'claimed' AND rail = :rail""", rail=rail))  # fmt: skip
-    return int(row["n"])
-
-
-def _spent(tx: Transaction, scope: str, window: str, now: int) -> Spent:
-    where, values = _scope(scope)
-    held = must(tx.one(
-        f"""SELECT coalesce(sum(amount + fee), 0) AS n FROM payments
-            WHERE {OPEN_NOW} AND state <> 'claimed' {where}""", **values))  # fmt: skip
-    length = WINDOWS[window]
-    if length is None:
-        row = tx.one("SELECT amount, payments FROM totals WHERE scope = :scope", scope=scope)
-        return Spent(row["amount"], held["n"], row["payments"]) if row else Spent()
+def _open(tx: Transaction, now: int) -> list[Open]:
     rows = tx.all(
-        f"""SELECT rail, sum(amount + fee) AS amount, count(*) AS payments FROM payments
-            WHERE state NOT IN ('intended', 'released', 'expired') AND counted_at > :since {where} GROUP BY rail""",
-        since=now - length, **values)  # fmt: skip
-    return Spent(
-        sum(row["amount"] for row in rows),
-        held["n"],
-        sum(row["payments"] for row in rows),
-        {row["rail"]: row["amount"] for row in rows},
+        f"""SELECT agent, model, rail, sum(amount + fee) AS amount, count(*) AS payments,
+                   count(CASE WHEN {UNRESOLVED} THEN 1 END) AS unresolved
+            FROM payments WHERE {OPEN_NOW} AND state <> 'claimed' GROUP BY agent, model, rail""",
+        now=now,
     )
-
-
-def _unresolved(tx: Transaction, scope: str, now: int) -> int:
-    where, values = _scope(scope)
-    return int(must(tx.one(f"SELECT count(*) AS n FROM payments WHERE {UNRESOLVED} {where}", now=now, **values))["n"])
-
-
-def _scope(scope: str) -> tuple[str, Mapping[str, str]]:
-    kind, _, name = scope.partition(":")
-    return (f"AND payments.{kind} = :name", {"name": name}) if name else ("", {})
+    return [Open(**row) for row in rows]
 
 
 def as_payment(row: Row) -> Payment:

@@ -36,10 +36,10 @@ class Challenge:
         """The offers. Raises BadChallenge with the reasons of all refusals when there are none."""
         if self.offers:
             return self.offers
-        # What it calls them is the seller's word, and is marked as that.
-        reasons = (f'"{d.scheme}" on "{d.network}": {d.reason}' for d in self.declined[:8])
+        # What it calls them are the seller's words, and are marked as that.
+        reasons = (f'the seller\'s "{d.scheme} on {d.network}": {d.reason}' for d in self.declined[:8])
         told = "; ".join(reasons) or "none at all"
-        raise BadChallenge(f"The seller offers no way to pay that may be used (it says: {told})")
+        raise BadChallenge(f"The seller offers no way to pay that may be used ({told})")
 
 
 def parse_challenge(

@@ -213,3 +213,62 @@ def test_a_price_above_the_approval_limit_needs_a_person() -> None:
 
 def test_nobody_is_asked_about_what_a_cap_forbids() -> None:
     assert refused({"approval_above": 0, "per_payment": 1})[0] == "per_payment"
+
+
+def test_every_verdict_has_a_code_of_its_own_for_programs() -> None:
+    assert verdict().code == "allowed"
+    assert verdict({"approval_above": 0}).code == "above_approval"
+
+
+def test_a_ledger_a_millisecond_ahead_refuses_and_counts_whole_seconds() -> None:
+    assert refused(used={"clock_ahead": 1})[0] == "clock"
+    assert refused(used={"clock_ahead": 90_999})[1] == "the ledger's clock is 90 s ahead of this machine's"
+
+
+def test_an_address_is_the_same_in_either_case_wherever_it_was_written() -> None:
+    for written, asked in ((OTHER, OTHER.lower()), (OTHER.lower(), OTHER)):
+        assert verdict(pay_to=asked, shipped_pay_to=written).outcome is Outcome.ALLOW
+        assert verdict(used={"pinned": written}, pay_to=asked).outcome is Outcome.ALLOW
+        assert verdict({"pay_to": (written,)}, pay_to=asked).outcome is Outcome.ALLOW
+
+
+def test_a_micro_dollar_is_a_price_and_a_fee_below_nothing_is_not() -> None:
+    assert verdict(price=1, table=1).outcome is Outcome.ALLOW
+    assert refused(fee=-1)[0] == "amount"
+
+
+def test_a_limit_of_the_model_is_full_to_the_micro_dollar_and_to_the_payment() -> None:
+    assert refused({"models": {MODEL: Caps(total=CLIP - 1)}})[0] == "total"
+    assert refused({"models": {MODEL: Caps(payments_per_day=0)}}) == (
+        "payments_per_day",
+        f"0 of 0 payments per day of model {MODEL} are used",
+    )
+
+
+def test_a_policy_without_a_number_bears_two_unknown_outcomes_of_the_wallet() -> None:
+    assert verdict({"unresolved": None}, {"unresolved": {WALLET: 2}}).outcome is Outcome.ALLOW
+
+
+def test_a_policy_that_bears_no_unknown_outcome_from_the_start_buys_nothing() -> None:
+    assert refused({"unresolved": 0})[1] == "0 payments have an unknown outcome, and the limit is 0"
+
+
+@pytest.mark.parametrize(
+    ("rails", "told"),
+    [
+        ({}, "$1.50 is used ($0.00 of it held)"),
+        ({"x402": 1_500_000}, "$1.50 is used ($0.00 of it held)"),
+        ({"x402": 500_000, "mpp": 1_000_000}, "$1.50 is used, $1.00 over mpp and $0.50 over x402 ($0.00 of it held)"),
+    ],
+)
+def test_a_sum_is_split_where_it_went_over_two_rails(rails: dict[str, int], told: str) -> None:
+    _, reason = refused({"per_day": CLIP}, {"spent": {(WALLET, "day"): Spent(total=1_500_000, rails=rails)}})
+    assert told in reason
+
+
+def test_a_full_window_empties_with_time_and_a_full_total_never_does() -> None:
+    operator = "Only the operator can raise the limit, in the policy file."
+    assert verdict({"total": 0}).remedy == operator
+    assert verdict({"per_day": 0}).remedy == (
+        f"The day is a rolling one: budget returns as payments grow older than it. {operator}"
+    )

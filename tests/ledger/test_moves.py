@@ -1,11 +1,13 @@
 import pytest
 
+from seedance_mcp.guard.usage import Verdict
 from seedance_mcp.ledger import audit, jobs, operator, payments, views
 from seedance_mcp.ledger.states import SAFETY, State
 from tests.ledger.examples import ANOTHER, CLIP, ME, NOW, PATHS, VALID, Desk, intent
 
 DEADLINE = NOW // 1000 + VALID
-TARGETS = [state for state in State if state not in {State.INTENDED, State.RESERVED}]
+TARGETS = [state for state in State if state not in {State.INTENDED, State.RESERVED, State.WRITTEN_OFF}]
+"""What the corridor and the chain move to; what the operator does has tests of its own."""
 LEGAL = {
     State.RESERVED: {State.SIGNED, State.RELEASED},
     State.RELEASED: set(),
@@ -163,3 +165,48 @@ async def test_a_job_id_belongs_to_one_purchase_for_good(desk: Desk) -> None:
     assert not await desk.database.write(jobs.add, first.purchase, "job-2", desk.now)
     assert await desk.database.read(jobs.of, "job-2") is None
     assert [payment.id for payment in await desk.database.read(views.open_payments)] == [first.id, second.id]
+
+
+@pytest.mark.parametrize(("cost", "counted"), [(3_125, 3_125), (25_000, 25_000), (90_000, 25_000)])
+async def test_a_settlement_counts_what_it_cost_and_never_more_than_was_held_for_it(
+    desk: Desk, cost: int, counted: int
+) -> None:
+    payment = await desk.at(State.SENT, intent(rail="mpp", fee=25_000))
+    assert (await desk.spent()).total == CLIP + 25_000
+    await desk.database.write(payments.settle, payment, "0xsettled", NOW // 1000, desk.now, fee=cost)
+    assert (await desk.look(payment)).fee == counted
+    assert (await desk.spent()).total == (await desk.spent(window="total")).total == CLIP + counted
+
+
+@pytest.mark.parametrize("state", [State.EXPIRED, State.SIGNED, State.SENT, State.UNKNOWN])
+async def test_a_purchase_that_was_signed_for_stays_on_its_rail(desk: Desk, state: State) -> None:
+    payment = await desk.at(state, intent(rail="mpp"))
+    if state is not State.EXPIRED:
+        await desk.move(payment, State.EXPIRED)
+    assert await desk.database.read(views.rail_of, await desk.find(payment.purchase)) == "mpp"
+    verdict = await desk.ask(intent(rail="x402"))
+    assert isinstance(verdict, Verdict)
+    assert verdict.code == "rail_closed"
+    again = await desk.reserve(intent(rail="mpp"))
+    assert (again.id, again.payment.attempt) == (payment.purchase, 2)
+
+
+async def test_a_purchase_that_was_never_signed_for_may_take_another_rail(desk: Desk) -> None:
+    payment = await desk.at(State.RELEASED, intent(rail="mpp"))
+    assert await desk.database.read(views.rail_of, await desk.find(payment.purchase)) is None
+    again = await desk.reserve(intent(rail="x402"))
+    assert (again.id, again.payment.rail) == (payment.purchase, "x402")
+
+
+async def test_a_purchase_stays_on_its_rail_after_an_attempt_that_was_not_signed(desk: Desk) -> None:
+    await desk.at(State.EXPIRED, intent(rail="mpp"))
+    await desk.at(State.RELEASED, intent(rail="mpp"))
+    verdict = await desk.ask(intent(rail="x402"))
+    assert isinstance(verdict, Verdict)
+    assert verdict.code == "rail_closed"
+
+
+async def test_what_is_paid_binds_no_later_purchase_to_its_rail(desk: Desk) -> None:
+    payment = await desk.at(State.SETTLED, intent(rail="mpp"))
+    assert await desk.database.read(views.rail_of, await desk.find(payment.purchase)) is None
+    assert await desk.database.read(views.rail_of, None) is None

@@ -9,7 +9,10 @@ from seedance_mcp.ledger.check import problems
 from seedance_mcp.ledger.database import Row
 from seedance_mcp.ledger.states import MOVES, NEVER, OPEN, SAFETY, Intent, Payment, Purchase, State
 from seedance_mcp.ledger.views import IN_FLIGHT
-from tests.machine.chain import Authorization, Lie
+from seedance_mcp.orders import LONGEST_AHEAD
+from tests.machine import endings
+from tests.machine.chain import Authorization
+from tests.machine.credentials import mark
 from tests.machine.process import Call, Process
 from tests.machine.seams import Killed
 from tests.machine.store import Door
@@ -20,14 +23,13 @@ if TYPE_CHECKING:
 
 CLOCK_TOLERANCE = 60
 LONGEST_VALIDITY = 300
-SLACK = CLOCK_TOLERANCE + LONGEST_VALIDITY + CLOCK_TOLERANCE
+"""Seconds of true time after which no signature may be good for anything, whatever the wall clock said."""
+SLACK = LONGEST_AHEAD + CLOCK_TOLERANCE
 """A host that makes up the time of a block can make an entry older by the validity of its signature."""
 TERMS = ("id", "purchase", "attempt", "serial", "agent", "model", "rail", "network", "token", "origin", "payer",
-         "pay_to", "amount", "fee", "policy", "reserved_at")  # fmt: skip
-SIGNED = ("nonce", "deadline", "path", "body")
-FINAL = frozenset({State.SETTLED, State.RELEASED, State.EXPIRED})
-BELIEVED = frozenset({Lie.FORGE, Lie.AHEAD})
-"""One host is enough to make a payment count for longer than it should; it only never gives budget back."""
+         "pay_to", "amount", "policy", "reserved_at")  # fmt: skip
+SIGNED = ("nonce", "signed_hash", "deadline", "path", "body")
+APPROVED = ("purchase", "amount", "fee", "pay_to", "token", "policy")
 UNRESOLVED_DEFAULT = {WALLET: 3, "agent": 1}
 
 
@@ -45,16 +47,18 @@ class Judge:
         self.decided_on: Rows = {}
         self._allowed_to_send: dict[str, list[bytes]] = {}
         self._bytes: dict[Authorization, str] = {}
+        self._granted: list[tuple[object, ...]] = []
 
     def require(self, holds: bool, what: str) -> None:
         if not holds:
             self.wrong.append(what)
 
     def read(self) -> Rows:
-        return {row["id"]: row for row in self._door.all("SELECT * FROM payments ORDER BY id")}
+        joined = "payments JOIN purchases ON purchases.id = payments.purchase"
+        return {row["id"]: row for row in self._door.all(f"SELECT payments.*, key, kind FROM {joined}")}
 
     def dump(self) -> list[list[Row]]:
-        tables = ("payments", "purchases", "jobs", "owners", "pins", "ledger", "totals", "audit")
+        tables = ("payments", "purchases", "approvals", "jobs", "owners", "pins", "ledger", "totals", "audit")
         return [self._door.all(f"SELECT * FROM {table}") for table in tables]
 
     def last_lease(self) -> int:
@@ -75,7 +79,9 @@ class Judge:
         self._changed = True
         for number, row in self.rows.items():
             before = old.get(number)
-            if before is None:
+            if before is None and row["kind"] == "fee":
+                self.wrong += endings.charged(self.world, row, old, self.rows)
+            elif before is None:
                 self._admitted(process, row, old, frozen)
             elif before != row:
                 self._moved(process, before, row, frozen)
@@ -94,7 +100,7 @@ class Judge:
         self.require(bool(reserved), "signed without a reservation")
 
     def sent(self, process: Process, paid: Authorization, headers: Mapping[str, str]) -> None:
-        value = headers["PAYMENT-SIGNATURE"]
+        value = headers["PAYMENT-SIGNATURE" if paid.rail == "x402" else "Authorization"]
         self.require(self._bytes.setdefault(paid, value) == value, "other bytes for the same authorization")
         allowed = self._allowed_to_send.get(process.owner, [])
         self.require(paid.nonce in allowed, "sent without permission")
@@ -103,9 +109,12 @@ class Judge:
         self.require(len(rows) == 1, "bytes left that the ledger does not know")
         for row in rows:
             self.require(
-                (row["purchase"], row["amount"], row["pay_to"]) == (paid.purchase, paid.amount, paid.pay_to),
+                (row["rail"], mark(row["purchase"]), row["amount"], row["pay_to"].lower())
+                == (paid.rail, paid.purchase, paid.amount, paid.pay_to),
                 "the bytes that left differ from the row",
             )
+            self.require(paid.rail == "x402" or row["signed_hash"] in (None, paid.transaction), "another transaction")
+            self.require(bool(row["fee"]) == paid.pays_fee, "a fee that was not reserved, or will not be charged")
             self.require(row["state"] not in ("reserved", "signed", "released"), f"sent while {row['state']}")
 
     def ended(self, call: Call) -> None:
@@ -124,10 +133,17 @@ class Judge:
     # One transaction.
 
     def _admitted(self, process: Process, new: Row, old: Rows, frozen: str | None) -> None:
+        policy, cost = policy_of(self.world, new), new["amount"] + new["fee"]
+        asks = policy.approval_above is not None and cost > policy.approval_above
+        if new["state"] == "intended":
+            self.require(asks, "a human is asked about what the policy allows")
+            return
         self.require(new["state"] == "reserved" and new["owner"] == process.owner, "a payment that begins elsewhere")
         self.require(frozen is None, "admitted while frozen")
-        policy, cost = policy_of(self.world, new), new["amount"] + new["fee"]
-        self.require(policy.approval_above is None or cost <= policy.approval_above, "admitted unapproved")
+        if asks:
+            terms = tuple(new[term] for term in APPROVED)
+            self.require(terms in self._granted, "admitted unapproved")
+            self._granted = [granted for granted in self._granted if granted != terms]
         for scope in scopes(new):
             caps = caps_of(policy, scope)
             together = [row for row in counted(self.rows) if in_scope(row, scope)]
@@ -153,8 +169,10 @@ class Judge:
         self.require(all(old[term] == new[term] for term in TERMS), f"{name}: its terms changed")
         kept = before is State.RESERVED or all(old[term] == new[term] for term in SIGNED)
         self.require(kept, f"{name}: what was signed changed")
+        less = after is State.SETTLED and before is not after and new["fee"] <= old["fee"]
+        self.require(less or new["fee"] == old["fee"], f"{name}: its fee changed from {old['fee']} to {new['fee']}")
         if before is after:
-            self.require(before not in FINAL, f"{name}: a final payment changed")
+            self.require(before not in endings.FINAL, f"{name}: a final payment changed")
         mine = old["owner"] == me
         if after is State.SIGNED and before is not after:
             self.require(mine, f"{name}: signed by {me}, which does not own it")
@@ -163,34 +181,23 @@ class Judge:
             self.require(mine or not self._is_alive(old["owner"]), f"{name}: moved by {me} under a living owner")
         if after is State.SIGNED and before is not after:
             self.require(frozen is None, f"{name}: signed while frozen")
-            latest = self.world.clock.true // 1000 + LONGEST_VALIDITY + CLOCK_TOLERANCE
+            latest = self.world.clock.true // 1000 + LONGEST_VALIDITY
             self.require(new["deadline"] <= latest, f"{name}: valid for {new['deadline'] - latest} s too long")
-            again = [row for row in self.rows.values() if row["nonce"] and same_authorization(row, new)]
-            self.require(all(row["nonce"] == new["nonce"] for row in again), f"{name}: a second nonce")
+            again = [row for row in self.rows.values() if row["nonce"] and row["purchase"] == new["purchase"]]
+            self.require(all(row["rail"] == new["rail"] for row in again), f"{name}: it was signed for another rail")
+            nonces = {row["nonce"] for row in again if row["rail"] == "x402" and row["serial"] == new["serial"]}
+            self.require(len(nonces) <= 1, f"{name}: a second nonce")
             self.world.wanted[new["nonce"]] = (new["pay_to"], new["amount"])
         if after is not before:
-            self._ended_rightly(name, after, new)
-
-    def _ended_rightly(self, name: str, after: State, row: Row) -> None:
-        base = self.world.base
-        if after is State.RELEASED:
-            self.require(row["nonce"] is None, f"{name}: budget came back for signed bytes")
-        if after is State.EXPIRED:
-            unused = base.moved(row["nonce"], by=base.final) is None and row["nonce"] not in base.cancelled
-            self.require(unused, f"{name}: it was used")
-            self.require(base.final * 2 > row["deadline"], f"{name}: it could still be used")
-        if after is State.SETTLED:
-            transfer = base.moved(row["nonce"], by=base.final)
-            if transfer is None or transfer.transaction != row["transaction_hash"]:
-                self.lied.add(row["id"])
-                lies = {witness.lie for process in self.world.processes for witness in process.witnesses}
-                self.require(not lies.isdisjoint(BELIEVED), f"{name}: nothing final on the chain")
-            else:
-                self.require(row["counted_at"] >= transfer.timestamp * 1000, f"{name}: counted before its block")
+            self.wrong += endings.ended(self.world, new)
+            if after is State.SETTLED and endings.is_made_up(self.world, new):
+                self.lied.add(new["id"])
 
     def _decided(self, process: Process, intent: Intent, result: object) -> None:
         if isinstance(result, Verdict):
             self.decision = result.code
+        elif isinstance(result, Purchase) and result.unanswered:
+            self.decision = "asked"
         elif isinstance(result, Purchase):
             mine = result.payment.state is State.RESERVED and result.payment.owner == process.owner
             self.decision = "allowed" if mine else "other_take_unresolved"
@@ -229,6 +236,30 @@ class Judge:
         left = [row for row in self.rows.values() if row["state"] == "reserved" and not self._is_alive(row["owner"])]
         return bool(left) or any(map(self.world.is_gone, self._owners))
 
+    # The operator.
+
+    def answered(self, purchase: str, *, approved: bool) -> None:
+        """A yes is for the terms that were asked about, once; whatever was said before is void."""
+        self._granted = [granted for granted in self._granted if granted[0] != purchase]
+        asked = [row for row in self.rows.values() if (row["purchase"], row["state"]) == (purchase, "intended")]
+        if approved:
+            self._granted += [tuple(row[term] for term in APPROVED) for row in asked]
+
+    def booked(self, old: Rows) -> None:
+        """A scan added entries, and nothing else."""
+        self.rows, self._changed = self.read(), True
+        self.require(old.items() <= self.rows.items(), "a scan changed a payment")
+
+    def written_off(self, old: Rows, payment: Payment, done: bool) -> None:
+        self.rows, self._changed = self.read(), True
+        others = {number: row for number, row in self.rows.items() if not done or number != payment.id}
+        self.require(others.items() <= old.items(), "a write-off changed another payment")
+        if done:
+            row, before = self.rows[payment.id], old[payment.id]
+            self.require(before["state"] in ("signed", "sent", "unknown"), f"written off while {before['state']}")
+            self.require(row["counted_at"] == row["deadline"] * 1000, "written off, and not counted at its deadline")
+            self.require(self.world.clock.wall() >= row["deadline"] * 1000, "written off before its deadline")
+
     # The whole.
 
     def after_step(self) -> None:
@@ -239,16 +270,4 @@ class Judge:
         assert not self.wrong, "\n".join(self.wrong)
 
     def recovered(self) -> None:
-        """Nothing is open but what was cancelled on the chain, and the ledger counts just what moved."""
-        base = self.world.base
-        for row in self.rows.values():
-            state = State(row["state"])
-            held = row["nonce"] in base.cancelled
-            self.require(state in FINAL or held, f"payment {row['id']} is still {state}")
-            paid = base.is_taken(row["nonce"], row["deadline"]) or row["id"] in self.lied
-            self.require((state is State.SETTLED) == paid or held, f"payment {row['id']} is {state} in the end")
-
-
-def same_authorization(row: Row, other: Row) -> bool:
-    """Whether both are attempts at one purchase that nothing paid between them."""
-    return (row["purchase"], row["serial"]) == (other["purchase"], other["serial"])
+        self.wrong += endings.recovered(self.world, self.rows, self.lied)

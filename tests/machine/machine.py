@@ -1,5 +1,7 @@
 """What can happen, as rules; after each of them everything is judged."""
 
+from functools import partial
+
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
@@ -8,9 +10,9 @@ from seedance_mcp.orders import SHIPPED_PAY_TO
 from tests.machine.chain import Lie
 from tests.machine.process import Call, Process
 from tests.machine.seams import Fault, Seam
-from tests.machine.seller import ANOTHER_ADDRESS, Reply
+from tests.machine.seller import ANOTHER_ADDRESS, Deed, Reply
 from tests.machine.store import Store
-from tests.machine.world import PRICES, World, orders, policies
+from tests.machine.world import FUNDS, POOR, PRICES, World, orders, policies
 
 HOUR, DAY = 3600, 86_400
 CALLS = 3
@@ -20,6 +22,11 @@ chosen_orders = st.integers(0, len(orders()) - 1)
 seams = st.sampled_from(list(Seam))
 nths = st.sampled_from([1, 1, 1, 2, 3, 4])
 replies = st.sampled_from(list(Reply))
+deeds = st.sampled_from([Deed.TAKE, Deed.TAKE, Deed.KEEP, Deed.KEEP, Deed.FAIL])
+rails = st.sampled_from(["x402", "mpp"])
+lies = st.sampled_from(list(Lie))
+offers = st.sampled_from([("x402", "mpp")] * 3 + [("x402",), ("mpp",)])
+funds = st.sampled_from([FUNDS, FUNDS, None, POOR])
 jumps = st.sampled_from([0] * 9 + [HOUR, -HOUR, DAY + HOUR])
 faults = st.sampled_from([Fault.NONE] * 6 + [Fault.BUSY, Fault.FROZEN])
 
@@ -28,13 +35,11 @@ class Machine(RuleBasedStateMachine):
     def store(self) -> Store:
         raise NotImplementedError
 
-    @initialize(
-        same_machine=st.booleans(), policy=st.integers(0, len(policies()) - 1), settles=st.booleans(), reply=replies
-    )
-    def begin(self, same_machine: bool, policy: int, settles: bool, reply: Reply) -> None:
+    @initialize(same_machine=st.booleans(), policy=st.integers(0, len(policies()) - 1), deed=deeds, reply=replies)
+    def begin(self, same_machine: bool, policy: int, deed: Deed, reply: Reply) -> None:
         self.world = World(self.store(), same_machine=same_machine)
         self.world.policy = self.world.policies[policy]
-        self.seller_changes(settles, reply)
+        self.seller_changes(deed, reply)
 
     def teardown(self) -> None:
         if hasattr(self, "world"):
@@ -158,33 +163,53 @@ class Machine(RuleBasedStateMachine):
 
     # The seller and the chain.
 
-    @rule(settles=st.booleans(), reply=replies)
-    def seller_changes(self, settles: bool, reply: Reply) -> None:
-        self.world.seller.settles, self.world.seller.reply = settles, reply
+    @rule(deed=deeds, reply=replies)
+    def seller_changes(self, deed: Deed, reply: Reply) -> None:
+        self.world.seller.deed, self.world.seller.reply = deed, reply
+
+    @rule(rails=offers, sponsored=st.sampled_from([False, False, True]))
+    def seller_offers(self, rails: tuple[str, ...], sponsored: bool) -> None:
+        self.world.seller.rails, self.world.seller.sponsored = rails, sponsored
 
     @rule(price=st.sampled_from([100] * 4 + [120, 200]), swapped=st.sampled_from([False] * 5 + [True]))
     def seller_asks(self, price: int, swapped: bool) -> None:
         self.world.seller.prices = {model: usual * price // 100 for model, usual in PRICES.items()}
         self.world.seller.pay_to = ANOTHER_ADDRESS if swapped else SHIPPED_PAY_TO
 
-    @rule(which=st.integers(0, 7), cancels=st.sampled_from([False, False, False, True]))
-    def seller_takes_late(self, which: int, cancels: bool) -> None:
+    @rule(which=st.integers(0, 7), deed=st.sampled_from([Deed.TAKE, Deed.TAKE, Deed.FAIL]))
+    def seller_takes_late(self, which: int, deed: Deed) -> None:
         held = self.world.seller.held
         if held:
-            act = self.world.base.cancel if cancels else self.world.base.take
-            act(held[-1 - which % len(held)])
+            self.world.seller.do(deed, held[-1 - which % len(held)])
 
-    @rule()
-    def reorganise(self) -> None:
-        self.world.base.reorganise()
+    @rule(which=st.integers(0, 7))
+    def wallet_cancels(self, which: int) -> None:
+        held = self.world.seller.held
+        if held:
+            cancelled = held[-1 - which % len(held)]
+            self.world.chains[cancelled.rail].cancel(cancelled)
 
-    @rule(lag=st.sampled_from([0, 10, 60, 10_000]))
-    def finality_changes(self, lag: int) -> None:
-        self.world.base.lag = lag
+    @rule(rail=rails)
+    def reorganise(self, rail: str) -> None:
+        self.world.chains[rail].reorganise()
 
-    @rule(host=st.sampled_from([0, 0, 1]), lie=st.sampled_from(list(Lie)))
-    def host_lies(self, host: int, lie: Lie) -> None:
-        self.world.lie(host, lie)
+    @rule(rail=rails, lag=st.sampled_from([0, 10, 60, 10_000]))
+    def finality_changes(self, rail: str, lag: int) -> None:
+        self.world.chains[rail].lag = lag
+
+    @rule(rail=rails, host=st.sampled_from([0, 0, 1]), lie=lies)
+    def host_lies(self, rail: str, host: int, lie: Lie) -> None:
+        self.world.lie(rail, host, lie)
+
+    @rule(slot=slots, rail=rails, host=st.integers(0, 1), lie=lies, seconds=st.sampled_from([0, 5, 125, 400]))
+    def sweep_while_a_host_lies(self, slot: int, rail: str, host: int, lie: Lie, seconds: int) -> None:
+        self.world.lie(rail, host, lie)
+        self.world.tick(seconds)
+        self.sweep_to_the_end(slot)
+
+    @rule(rail=rails, amount=st.sampled_from([1, 150_000, 900_000]))
+    def wallet_spends_elsewhere(self, rail: str, amount: int) -> None:
+        self.world.chains[rail].spend(amount)
 
     # Time.
 
@@ -192,15 +217,39 @@ class Machine(RuleBasedStateMachine):
     def time_passes(self, seconds: int) -> None:
         self.world.tick(seconds)
 
-    @rule(seconds=st.sampled_from([0] * 8 + [50, -50, 61, -61, HOUR, -HOUR, DAY + HOUR, 10 * 365 * DAY]))
+    @rule(seconds=st.sampled_from([0] * 6 + [50, 50, -50, 61, -61, HOUR, -HOUR, DAY + HOUR, 10 * 365 * DAY]))
     def wall_clock_jumps(self, seconds: int) -> None:
         self.world.clock.skew = seconds * 1000
 
     # The operator.
 
-    @rule(policy=st.integers(0, len(policies()) - 1), balance_known=st.booleans())
-    def policy_changes(self, policy: int, balance_known: bool) -> None:
-        self.world.policy, self.world.balance_known = self.world.policies[policy], balance_known
+    @rule(policy=st.integers(0, len(policies()) - 1))
+    def policy_changes(self, policy: int) -> None:
+        self.world.policy = self.world.policies[policy]
+
+    @rule(base=funds, tempo=funds)
+    def wallet_is_funded(self, base: int | None, tempo: int | None) -> None:
+        self.world.funded = {"x402": base, "mpp": tempo}
+
+    @rule(which=st.integers(0, 7))
+    def operator_writes_off(self, which: int) -> None:
+        rows = self.world.judge.rows.values()
+        if signed := [row["id"] for row in rows if row["nonce"] and row["state"] != "expired"]:
+            self.world.write_off(signed[-1 - which % len(signed)])
+
+    @rule(approved=st.sampled_from([True, True, False]))
+    def human_answers(self, approved: bool) -> None:
+        self.world.answer(approved=approved)
+
+    @rule(slot=slots)
+    def look_up_what_was_given_up(self, slot: int) -> None:
+        if process := self.process(slot):
+            for payment in self.world.given_up()[:1]:
+                process.start("look up what was given up", partial(process.recovery._ask_chain, payment))
+
+    @rule(rail=rails)
+    def scan(self, rail: str) -> None:
+        self.world.scan(rail)
 
     @rule(frozen=st.sampled_from([False, False, True]))
     def freeze(self, frozen: bool) -> None:

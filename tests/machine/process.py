@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
@@ -10,23 +10,27 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 import anyio
 
 from seedance_mcp.balance import Balance
+from seedance_mcp.chain import Chain
 from seedance_mcp.errors import LedgerBusy
 from seedance_mcp.guard.policy import Policy
 from seedance_mcp.ledger.database import Transaction
-from seedance_mcp.payment.tokens import BASE_USDC
+from seedance_mcp.payment.tokens import BASE_USDC, TEMPO_USDCE
 from seedance_mcp.payment.wallet import Wallet
 from seedance_mcp.purchase import Corridor
 from seedance_mcp.rails.base import BaseRail
+from seedance_mcp.rails.tempo import TempoRail
 from seedance_mcp.recovery import Recovery
 from seedance_mcp.sending import Sender
 from seedance_mcp.studio.client import Studio
 from seedance_mcp.studio.models import Answer, Job
-from tests.machine.chain import Witness, Witnesses
+from tests.machine.base import BaseWitness
+from tests.machine.credentials import ORIGIN
 from tests.machine.seams import Fault, Killed, Seam
-from tests.machine.seller import ORIGIN
 from tests.machine.store import Door
+from tests.machine.tempo import TempoWitness
 
 if TYPE_CHECKING:
+    from tests.machine.chain import Witness
     from tests.machine.world import World
 
 P = ParamSpec("P")
@@ -35,7 +39,8 @@ T = TypeVar("T")
 KEY = bytes.fromhex("59c6995e998f97a5a0044966f0945389dc9e86dae88c7a8412f4603b6b78690d")
 """Account 1 of the mnemonic that anvil and hardhat share."""
 
-
+HOSTS = 2
+"""Of each chain."""
 MOST_SEAMS = 200
 
 
@@ -63,14 +68,16 @@ class Process:
         self.owner = owner
         self.dead = False
         self.calls: list[Call] = []
-        self.witnesses = (
-            Witness(world.base, self.gate, world.wanted),
-            Witness(world.base, self.gate, world.wanted),
-        )
+        base = [BaseWitness(world.chains["x402"], self.gate, world.wanted) for _ in range(HOSTS)]
+        tempo = [TempoWitness(world.chains["mpp"], self.gate, world.wanted) for _ in range(HOSTS)]
+        self.witnesses: dict[str, Sequence[Witness]] = {"x402": base, "mpp": tempo}
         studio = _Studio(self)
         door = _GatedDoor(self, world.store.door(owner, world.is_gone))
         self.door = door.door
-        rails = {"x402": BaseRail(BASE_USDC, Witnesses(self.witnesses), _Funds(world))}
+        rails = {
+            "x402": BaseRail(BASE_USDC, Chain(base), _Funds(world, "x402")),
+            "mpp": TempoRail(TEMPO_USDCE, Chain(tempo), _Funds(world, "mpp")),
+        }
         self.recovery = Recovery(
             studio=studio,
             database=door,
@@ -205,11 +212,12 @@ class _GatedDoor:
 
 
 class _Funds(Balance):
-    def __init__(self, world: "World") -> None:
+    def __init__(self, world: "World", rail: str) -> None:
         self._world = world
+        self._rail = rail
 
     async def read(self) -> int | None:
-        return self._world.funds()
+        return self._world.funds(self._rail)
 
     def forget(self) -> None:
         pass
@@ -226,7 +234,7 @@ class _Studio(Studio):
             await gate(Seam.ASK_PRICE)
             return seller.quote(path)
         await gate(Seam.SEND)
-        paid = seller.receive(path, headers)
+        paid = seller.receive(headers)
         self._process.world.judge.sent(self._process, paid, headers)
         try:
             answer = seller.answer(path, body, paid)

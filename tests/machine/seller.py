@@ -8,13 +8,12 @@ from enum import StrEnum
 import httpx
 
 from seedance_mcp.orders import SHIPPED_PAY_TO
-from seedance_mcp.payment.tokens import BASE_USDC
-from seedance_mcp.payment.wire import decode, encode
+from seedance_mcp.payment.wire import encode
 from seedance_mcp.studio.models import UPLOAD_PATH, Answer, Job
-from tests.machine.chain import Authorization, Base
+from tests.machine.chain import Authorization, Ground
 from tests.machine.clock import Clock
+from tests.machine.credentials import base_challenge, read_credential, receipt, tempo_challenge
 
-ORIGIN = "https://seller.example"
 ANOTHER_ADDRESS = "0x3C44CdDdB6a900fa2b585dd299e03d12FA4293BC"
 
 
@@ -35,41 +34,48 @@ class Reply(StrEnum):
     RESET = "a reset connection"
 
 
+class Deed(StrEnum):
+    """What the seller does with signed bytes, at once or later."""
+
+    TAKE = "takes the money"
+    FAIL = "takes it to the chain, where it fails"
+    KEEP = "keeps it"
+
+
 @dataclass
 class Seller:
-    """``settles``: takes the money as soon as it is sent a signature, before it replies with ``reply``."""
+    """``deed`` is what it does as soon as it is sent a signature, before it replies with ``reply``.
+
+    It offers ``rails``, and pays Tempo's fees where ``sponsored``.
+    """
 
     clock: Clock
-    base: Base
+    chains: Mapping[str, Ground]
     prices: dict[str, int]
-    settles: bool = True
+    deed: Deed = Deed.TAKE
     reply: Reply = Reply.RECEIPT
+    rails: tuple[str, ...] = ("x402", "mpp")
+    sponsored: bool = False
     pay_to: str = SHIPPED_PAY_TO
     dated: bool = True
     held: list[Authorization] = field(default_factory=list)
     jobs: list[Job] = field(default_factory=list)
+    _challenges: int = 0
 
-    def receive(self, path: str, headers: Mapping[str, str]) -> Authorization:
+    def receive(self, headers: Mapping[str, str]) -> Authorization:
         """Signed bytes arrived: from here on the money can be taken."""
-        document = decode(headers["PAYMENT-SIGNATURE"])
-        assert isinstance(document, dict)
-        signed = document["payload"]["authorization"]
-        purchase = document["extensions"]["payment-identifier"]["info"]["id"]
-        authorization = Authorization(
-            purchase,
-            bytes.fromhex(signed["nonce"][2:]),
-            signed["to"],
-            int(signed["value"]),
-            int(signed["validBefore"]),
-        )
+        authorization = read_credential(headers)
         if authorization not in self.held:
             self.held.append(authorization)
-        if self.settles:
-            self.base.take(authorization)
+        self.do(self.deed, authorization)
         return authorization
 
+    def do(self, deed: Deed, authorization: Authorization) -> None:
+        if deed is not Deed.KEEP:
+            self.chains[authorization.rail].take(authorization, fails=deed is Deed.FAIL)
+
     def quote(self, path: str) -> Answer:
-        return self._answer(402, {"payment-required": encode(self._challenge(path, None))})
+        return self._answer(402, self._challenge(path, None))
 
     def answer(self, path: str, body: bytes, paid: Authorization) -> Answer:
         """Raises what httpx raises when there is no answer."""
@@ -85,13 +91,13 @@ class Seller:
             case Reply.ERROR_RECEIPT:
                 return self._answer(500, self._receipt(paid))
             case Reply.AGAIN:
-                return self._answer(402, {"payment-required": encode(self._challenge(path, "verification failed"))})
+                return self._answer(402, self._challenge(path, "verification failed"))
             case Reply.USED:
                 return self._answer(402, self._refusal("nonce_already_used"))
             case Reply.PENDING:
                 return self._answer(402, self._refusal("settlement_pending"))
             case Reply.GARBAGE:
-                return self._answer(200, {"payment-response": "ÿ?"}, b"\xff\x00[")
+                return self._answer(200, {"payment-response": "ÿ?", "payment-receipt": "ÿ?"}, b"\xff\x00[")
             case Reply.WRONG:
                 return self._answer(400, {}, b'{"error": "no"}')
             case Reply.MOVED:
@@ -114,30 +120,22 @@ class Seller:
 
     def _receipt(self, paid: Authorization) -> dict[str, str]:
         # Where nothing was taken this is a lie, and it has the same form.
-        transfer = self.base.transfers.get(paid.nonce)
-        transaction = "0x" + (transfer.transaction if transfer else f"0x{len(self.held):x}")[2:].rjust(64, "0")
-        return {"payment-response": encode({"success": True, "transaction": transaction, "network": BASE_USDC.network})}
+        transfer = self.chains[paid.rail].transfers.get(paid.nonce)
+        transaction = transfer.transaction if transfer else f"0x{len(self.held):x}"
+        return receipt(paid, "0x" + transaction[2:].rjust(64, "0"))
 
     def _refusal(self, reason: str) -> dict[str, str]:
         return {"payment-response": encode({"success": False, "errorReason": reason})}
 
-    def _challenge(self, path: str, error: str | None) -> dict[str, object]:
-        offer = {
-            "scheme": "exact",
-            "network": BASE_USDC.network,
-            "asset": BASE_USDC.address,
-            "amount": str(self.prices["upload" if path == UPLOAD_PATH else path.split("/")[-2]]),
-            "payTo": self.pay_to.lower(),
-            "maxTimeoutSeconds": 300,
-            "extra": {"name": BASE_USDC.name, "version": BASE_USDC.version},
-        }
-        return {
-            "x402Version": 2,
-            "resource": {"url": ORIGIN + path},
-            "accepts": [offer],
-            "extensions": {"payment-identifier": {"info": {"required": False}}},
-            **({"error": error} if error else {}),
-        }
+    def _challenge(self, path: str, error: str | None) -> dict[str, str]:
+        price, headers = self.prices["upload" if path == UPLOAD_PATH else path.split("/")[-2]], dict[str, str]()
+        if "x402" in self.rails:
+            headers |= base_challenge(path, price, self.pay_to, error)
+        if "mpp" in self.rails:
+            self._challenges += 1
+            name, now = f"challenge-{self._challenges}", self.clock.true // 1000
+            headers |= tempo_challenge(name, price, self.pay_to, sponsored=self.sponsored, now=now)
+        return headers
 
     def _answer(self, status: int, headers: dict[str, str], body: bytes = b"{}") -> Answer:
         return Answer(status, headers, body, self.clock.true // 1000 if self.dated else None)

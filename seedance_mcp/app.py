@@ -5,7 +5,6 @@ import secrets
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.parse import urlsplit
@@ -30,6 +29,7 @@ from seedance_mcp.ledger import jobs
 from seedance_mcp.ledger.database import Database
 from seedance_mcp.login import WalletLogin
 from seedance_mcp.opening import open_ledger
+from seedance_mcp.passwords import find_password
 from seedance_mcp.payment.tokens import BASE_USDC, TEMPO_USDCE
 from seedance_mcp.payment.wallet import Wallet
 from seedance_mcp.policy_file import PolicyFile
@@ -200,13 +200,6 @@ def _distinct(urls: Sequence[str]) -> list[str]:
 
 
 @asynccontextmanager
-async def open_chain(settings: Settings) -> AsyncIterator[Chain[AuthorizationHost]]:
-    """Base alone, for reading."""
-    async with open_rails(settings, None) as rails:
-        yield rails["x402"].chain
-
-
-@asynccontextmanager
 async def open_sandbox(settings: Settings, *, generation: int, faults: Sequence[str] = ()) -> AsyncIterator[App]:
     """The app on an embedded seller, with a throw-away funded wallet and, unless one is named, a throw-away ledger."""
     from seedance_mcp.sandbox import Faults, Sandbox, serve  # noqa: PLC0415 - renders clips, and only here
@@ -230,17 +223,10 @@ def load_wallet(settings: Settings) -> Wallet | None:
             return Wallet.from_hex(settings.private_key.strip())
         except ValueError as error:
             raise InvalidSettings(f"SEEDANCE_PRIVATE_KEY cannot be used: {error}") from None
-    if not settings.keystore.exists() or settings.keystore_password_file is None:
+    if not settings.keystore.exists():
         return None
-    return Wallet.from_keystore(settings.keystore, read_password(settings.keystore_password_file))
-
-
-def read_password(path: Path) -> str:
-    """The first line of a password file. Raises InvalidSettings."""
-    try:
-        return path.read_text(encoding="utf-8").partition("\n")[0].rstrip("\r")
-    except (OSError, UnicodeDecodeError):
-        raise InvalidSettings(f"the keystore's password file {path} cannot be read") from None
+    password = find_password(settings)
+    return None if password is None else Wallet.from_keystore(settings.keystore, password)
 
 
 def _http(seconds: int, *, reuse: bool = True) -> httpx.AsyncClient:

@@ -47,6 +47,7 @@ class Shell:
             "HOME": str(self.home),
             "XDG_DATA_HOME": str(self.home / "data"),
             "XDG_CONFIG_HOME": str(self.home / "config"),
+            "PYTHON_KEYRING_BACKEND": "keyring.backends.null.Keyring",
         }
         return plain | {f"SEEDANCE_{name}": value for name, value in settings.items()}
 

@@ -49,7 +49,7 @@ def _refusals(policy: Policy, usage: Usage, proposal: Proposal) -> Iterator[Verd
         yield _refuse(
             "clock",
             f"the ledger's clock is {usage.clock_ahead // 1000} s ahead of this machine's",
-            "The operator must set this machine's clock.",
+            "The operator must set this machine's clock, or run `seedance-mcp doctor --reset-clock` if it is right.",
         )
     if proposal.rail not in policy.rails:
         yield _refuse("rail", f"the policy does not allow the rail {proposal.rail}", "Tell the operator.")

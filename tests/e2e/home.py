@@ -106,6 +106,7 @@ class Home:
         if self.policy.exists():
             own["POLICY"] = self.policy
         seen = {name: os.environ[name] for name in ("PATH", "SYSTEMROOT") if name in os.environ}
+        seen["PYTHON_KEYRING_BACKEND"] = "keyring.backends.null.Keyring"
         named = {f"SEEDANCE_{name}": str(value) for name, value in (own | self.settings).items()}
         return seen | {"HOME": str(self.folder)} | named
 

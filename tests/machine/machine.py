@@ -35,9 +35,16 @@ class Machine(RuleBasedStateMachine):
     def store(self) -> Store:
         raise NotImplementedError
 
-    @initialize(same_machine=st.booleans(), policy=st.integers(0, len(policies()) - 1), deed=deeds, reply=replies)
-    def begin(self, same_machine: bool, policy: int, deed: Deed, reply: Reply) -> None:
+    @initialize(
+        same_machine=st.booleans(),
+        policy=st.integers(0, len(policies()) - 1),
+        deed=deeds,
+        reply=replies,
+        ahead=st.sampled_from([0, 0, 0, 55, -55]),
+    )
+    def begin(self, same_machine: bool, policy: int, deed: Deed, reply: Reply, ahead: int) -> None:
         self.world = World(self.store(), same_machine=same_machine)
+        self.world.clock.skew = ahead * 1000
         self.world.policy = self.world.policies[policy]
         self.seller_changes(deed, reply)
 
@@ -245,7 +252,7 @@ class Machine(RuleBasedStateMachine):
     def look_up_what_was_given_up(self, slot: int) -> None:
         if process := self.process(slot):
             for payment in self.world.given_up()[:1]:
-                process.start("look up what was given up", partial(process.recovery._ask_chain, payment))
+                process.start("look up what was given up", partial(process.recovery.look_up, payment.purchase))
 
     @rule(rail=rails)
     def scan(self, rail: str) -> None:

@@ -201,7 +201,9 @@ class Clips:
             # An upload is worth nothing without its clip: the clip is judged before the upload is paid.
             stand_ins = [stand_in(picture, self._origin) for picture in pictures]
             quote, dialect = await self._quote(clip_request(clip, aspect, stand_ins), dialect)
-            unpaid = len([picture for picture in local if not await self._uploads.is_paid(picture)])
+            # The same bytes are uploaded once.
+            distinct = {picture.identity["sha256"]: picture for picture in local}.values()
+            unpaid = len([picture for picture in distinct if not await self._uploads.is_paid(picture)])
             order = replace(
                 self._order(clip, pictures, dialect, promised),
                 planned=unpaid * prices.UPLOAD,

@@ -136,8 +136,8 @@ class Continuity:
     async def begin_anew(self) -> list[str]:
         """The operator vouches for this ledger, whatever is beside the key; what was found out for each rail."""
         told = []
+        await self._database.write(entries.doubt, self._payer, self._now())
         for rail in self._rails.values():
-            await self._database.write(entries.doubt, self._payer, self._now())
             if not await self._is_known(rail):
                 await self._database.write(entries.vouch, self._payer, rail.token.network, "vouched", self._now())
                 told.append(f"{rail.name}: no host could be asked; taken as you say")
@@ -199,7 +199,8 @@ class Continuity:
                 width //= 2
                 continue
             first = last + 1
-        return [await self._seen(rail, transfer) for transfer in found]
+        # Anybody can make a token say that a wallet has sent nothing.
+        return [await self._seen(rail, transfer) for transfer in found if transfer.amount > 0]
 
     async def _seen(self, rail: Rail, transfer: Outgoing) -> entries.Seen:
         block: Block = await rail.chain.block(transfer.block)

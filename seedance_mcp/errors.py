@@ -94,7 +94,10 @@ class InvalidImage(SeedanceError):
 
 class NoWallet(SeedanceError):
     code = "no_wallet"
-    next = "Ask the operator to run `seedance-mcp init`, or to set SEEDANCE_PRIVATE_KEY, and to fund the address."
+    next = (
+        "Ask the operator to run `seedance-mcp init` or `seedance-mcp wallet new`, or to set SEEDANCE_PRIVATE_KEY, and "
+        "to fund the address."
+    )
 
 
 class Refused(SeedanceError):

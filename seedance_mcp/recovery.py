@@ -4,6 +4,7 @@ import json
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 
 import anyio
 
@@ -84,6 +85,9 @@ class Recovery:
                         return
                     case Absent() | Failed() if not await self._agreed(rail, payment, sight):
                         return
+                    case Moved(final=True) if payment.fee and not await self._agreed(rail, payment, sight):
+                        # The rest of the fee's bound would come back on one host's word.
+                        sight = replace(sight, final=False)
         except (ChainError, TimeoutError):
             return
         await self._database.write(self._book, payment, sight)
@@ -102,7 +106,7 @@ class Recovery:
             case Absent():
                 payments.expire(tx, payment, now)
 
-    async def _agreed(self, rail: Rail, payment: Payment, sight: Absent | Failed) -> bool:
+    async def _agreed(self, rail: Rail, payment: Payment, sight: Absent | Failed | Moved) -> bool:
         """Whether enough hosts see the same: nothing gives budget back on the word of one."""
         agreeing = 0
         for host in rail.chain.hosts:

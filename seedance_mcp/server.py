@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 LONGEST_WAIT = 50
 LONGEST_WATCH = 900
 """Seconds that a call may last for clients that ask for progress: it keeps their patience up."""
-STEPS = 100
+PULSE = 0.01
 LARGEST_DATA = 40_000_000
 INSTRUCTIONS = """\
 Buys Seedance image-to-video clips, paid per clip from the operator's wallet within limits that no argument can change.
@@ -214,12 +214,12 @@ def build_server(runtime: Runtime) -> MCPServer[None]:
             return success(CheckResult(jobs=pending))
         purchase = await app.clips.purchase(job_id=job_id, purchase_id=purchase_id)
         longest = LONGEST_WATCH if _wants_progress(ctx) else LONGEST_WAIT
-        steps = 0
+        told = 0.0
         async for purchase in app.watcher.follow(purchase, min(wait_seconds, longest) - elapsed()):  # noqa: B020
             done, total, words = progress(purchase, app.now())
             # Each number has to be above the one before, also where nothing but time has passed.
-            steps = max(steps + 1, done * STEPS)
-            await ctx.report_progress(steps, total * STEPS, words)
+            told = max(told + PULSE, done)
+            await ctx.report_progress(told, total, words)
         result = job_result(await app.eyes.look(purchase), app.now())
         return success(CheckResult(**result.model_dump()), links=result.resources)
 

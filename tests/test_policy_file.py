@@ -66,7 +66,8 @@ def test_no_file_is_no_policy(path: Path) -> None:
 def test_a_mistake_is_told_with_the_file_and_who_can_mend_it(path: Path) -> None:
     write(path, STRICT.replace("per_day", "per_dya"))
     error = refused(path)
-    assert error.what == f"{path}: the policy has an unknown key `caps.per_dya`; did you mean `per_day`? (at line 5, column 1)"
+    told = "the policy has an unknown key `caps.per_dya`; did you mean `per_day`? (at line 5, column 1)"
+    assert error.what == f"{path}: {told}"
     assert error.next == "Ask the operator to mend the policy file; nothing is bought until then."
 
 

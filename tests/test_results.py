@@ -90,7 +90,10 @@ def test_a_clip_is_complete_only_once_it_is_on_disk_or_never_will_be(bought: Pur
         ),
         (
             purchase(job=FAILED),
-            "The seller could not make the clip: it says \"No faces, please\". $0.36 was charged; raise take to try again.",
+            (
+                'The seller could not make the clip: it says "No faces, please". $0.36 was charged; '
+                "raise take to try again."
+            ),
         ),
         (
             purchase(job=job(status="failed")),

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from seedance_mcp.ledger import audit
 from seedance_mcp.ledger.database import Transaction
 from seedance_mcp.ledger.states import Payment, State
-from seedance_mcp.ledger.views import must
+from seedance_mcp.ledger.views import OPEN_NOW, must
 
 OUTSIDE = "outside"
 """The agent and the model that other transfers are counted under."""
@@ -71,12 +71,16 @@ def book_fee(tx: Transaction, payment: Payment, fee: int, transaction: str, bloc
         tx, "fee", f"fee_{payment.id}", key, now,
         agent=payment.agent, model=payment.model, rail=payment.rail, network=payment.network, token=payment.token,
         origin=payment.origin, payer=payment.payer, pay_to=payment.pay_to, amount=0, fee=min(fee, payment.fee),
-        transaction=transaction, at=min(max(block_time * 1000, payment.reserved_at), now),
+        transaction=transaction, at=max(block_time * 1000, payment.reserved_at),
     )  # fmt: skip
 
 
 def _is_ours(tx: Transaction, seen: Seen) -> bool:
     if tx.one("SELECT 1 FROM payments WHERE transaction_hash = :transaction", transaction=seen.transaction) is not None:
+        return True
+    # The fee of a transaction that failed leaves no mark; its hash was known before.
+    by_signed_hash = f"SELECT 1 FROM payments WHERE {OPEN_NOW} AND signed_hash = :transaction"
+    if tx.one(by_signed_hash, transaction=seen.transaction) is not None:
         return True
     by_mark = """SELECT 1 FROM payments WHERE network = :network AND token = :token AND nonce = :mark
                  AND state NOT IN ('released', 'expired')"""

@@ -177,8 +177,14 @@ def adopt(tx: Transaction, payment: Payment, owner: str, now: int) -> Payment | 
 
 def release_abandoned(tx: Transaction, owner: str, now: int) -> int:
     """Give back what dead processes reserved and never signed; the number of payments released."""
-    rows = tx.all(f"SELECT * FROM payments WHERE {OPEN_NOW} AND state = 'reserved'")
-    adopted = [adopt(tx, as_payment(row), owner, now) for row in rows if row["owner"] != owner]
+    bury(tx, now)
+    rows = tx.all(
+        f"""SELECT * FROM payments WHERE {OPEN_NOW} AND state = 'reserved' AND owner <> :owner AND NOT EXISTS
+            (SELECT 1 FROM owners WHERE owners.token = payments.owner AND owners.lease_until > :now)""",
+        owner=owner,
+        now=now,
+    )
+    adopted = [adopt(tx, as_payment(row), owner, now) for row in rows]
     return sum(release(tx, payment, owner, now, "its process ended") for payment in adopted if payment is not None)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from seedance_mcp.guard.usage import Outcome, Usage, Verdict
 from seedance_mcp.ledger import approvals, audit
 from seedance_mcp.ledger.database import Transaction
-from seedance_mcp.ledger.payments import beat, bury, move, release_abandoned
+from seedance_mcp.ledger.payments import beat, move, release_abandoned
 from seedance_mcp.ledger.states import NEVER, Intent, Purchase, State
 from seedance_mcp.ledger.views import UNRESOLVED, find, latest, must, next_serial, rail_of, usage
 
@@ -28,7 +28,6 @@ def reserve(
     asked (``asking``: how) and has not answered; or, where a repeated call meets its first purchase, that one as it
     stands; or the verdict that is not to allow. ``needed`` names the (scope, window) sums that ``rule`` wants to see.
     """
-    bury(tx, now)
     release_abandoned(tx, owner, now)
     last = latest(tx, intent.key)
     if last is not None and last.answers(now) and last.id != intent.replaces:

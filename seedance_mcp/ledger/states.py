@@ -177,7 +177,7 @@ class Purchase:
         state = self.payment.state
         if state in UNCOUNTED:
             return False
-        if state in OPEN or state is State.WRITTEN_OFF or not self.delivered or self.job is None:
+        if state in OPEN or state is State.WRITTEN_OFF or self.job is None:
             return True
         return now < (self.payment.ended_at or now) + DAY
 

@@ -56,7 +56,7 @@ class BaseRail(Rail):
             return None
         return Moved(transfer, 0, transfer.block <= finalized.number)
 
-    async def confirms(self, host: AuthorizationHost, payment: Payment, sight: Absent | Failed) -> bool:
+    async def confirms(self, host: AuthorizationHost, payment: Payment, sight: Absent | Failed | Moved) -> bool:
         assert payment.nonce is not None
         assert isinstance(sight, Absent)
         block = sight.finalized

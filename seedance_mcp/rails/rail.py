@@ -133,7 +133,7 @@ class Rail(ABC):
         """What the chain shows of a payment. Raises ChainError."""
 
     @abstractmethod
-    async def confirms(self, host: Any, payment: Payment, sight: Absent | Failed) -> bool:  # noqa: ANN401 - of this chain
+    async def confirms(self, host: Any, payment: Payment, sight: Absent | Failed | Moved) -> bool:  # noqa: ANN401 - of this chain
         """Whether one host sees the same: the budget comes back on it. Raises ChainError."""
 
     @abstractmethod

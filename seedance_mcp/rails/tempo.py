@@ -46,16 +46,25 @@ class TempoRail(Rail):
             return await self._failed(payment, finalized)
         if (transfer.to, transfer.amount) != (payment.pay_to.lower(), payment.amount):
             return None
-        mined = await self._mined(transfer.transaction) if payment.fee else None
-        return Moved(transfer, mined.fee if mined else 0, transfer.block <= finalized.number)
+        final = transfer.block <= finalized.number
+        if payment.fee == 0:
+            return Moved(transfer, 0, final)
+        mined = await self._mined(transfer.transaction)
+        # Without its receipt the fee is not known, and stays what it can be at most.
+        return Moved(transfer, mined.fee, final) if mined else Moved(transfer, payment.fee, final=False)
 
-    async def confirms(self, host: MemoHost, payment: Payment, sight: Absent | Failed) -> bool:
+    async def confirms(self, host: MemoHost, payment: Payment, sight: Absent | Failed | Moved) -> bool:
+        if isinstance(sight, Moved):
+            mined = await host.mined(sight.transfer.transaction)
+            seen = mined is not None and mined.succeeded and mined.fee == sight.fee
+            return seen and await _transfer(Chain([host]), payment, await host.latest()) == sight.transfer
         mined = await host.mined(payment.signed_hash) if payment.signed_hash else None
         if isinstance(sight, Failed):
-            return mined is not None and not mined.succeeded and mined.block == sight.block
+            same = mined is not None and (mined.block, mined.fee) == (sight.block, sight.fee)
+            return same and mined is not None and not mined.succeeded
         block = sight.finalized
-        seen = await host.block(block.number)
-        return seen == block and mined is None and await _transfer(Chain([host]), payment, block) is None
+        known = await host.block(block.number)
+        return known == block and mined is None and await _transfer(Chain([host]), payment, block) is None
 
     async def was_used(self, wallet: Wallet, purchase_key: bytes, serial: int) -> bool:  # noqa: ARG002
         """A memo names a purchase that only its own ledger knows: a lost ledger is made up for by a scan."""

@@ -66,7 +66,7 @@ def require_av() -> None:
         import av  # noqa: F401, PLC0415 - an extra, and slow to import
     except ImportError as error:
         raise InvalidSettings(
-            "The sandbox renders its clips with PyAV, which is not installed", next="Install seedance-mcp[sandbox]."
+            "The sandbox renders its clips with PyAV, which is not installed", next="Install it with `pip install av`."
         ) from error
 
 

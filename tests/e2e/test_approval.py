@@ -27,8 +27,8 @@ class Human:
     asked: list[str] = field(default_factory=list)
     silent: bool = False
 
-    async def __call__(self, _context: object, question: ElicitRequestParams) -> ElicitResult:
-        self.asked.append(question.message)
+    async def __call__(self, context: object, params: ElicitRequestParams) -> ElicitResult:
+        self.asked.append(params.message)
         if self.silent:
             await anyio.sleep_forever()
         return ElicitResult(action=self.action, content=self.content if self.action == "accept" else None)

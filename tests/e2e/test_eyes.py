@@ -8,6 +8,7 @@ from typing import Any
 import av
 import pytest
 from mcp import MCPError
+from mcp_types import TextResourceContents
 from PIL import Image
 
 from seedance_mcp import eyes
@@ -20,8 +21,9 @@ from tests.e2e.shop import Shop
 async def read(agent: Agent, uri: str) -> Any:
     """A resource's text as JSON, or its bytes."""
     (content,) = (await agent.client.read_resource(uri)).contents
-    text = getattr(content, "text", None)
-    return json.loads(text) if text is not None else base64.b64decode(content.blob)
+    if isinstance(content, TextResourceContents):
+        return json.loads(content.text)
+    return base64.b64decode(content.blob)
 
 
 async def test_a_finished_clip_tells_what_was_seen_and_links_its_pictures(shop: Shop, agent: Agent) -> None:
@@ -87,8 +89,9 @@ def test_a_long_clip_comes_in_pieces_that_make_it_whole(tmp_path: Any, monkeypat
 async def test_an_upload_says_how_far_it_is(home: Home, agent: Agent) -> None:
     told: list[tuple[float, str | None]] = []
 
-    async def note(step: float, _total: float | None, words: str | None) -> None:
-        told.append((step, words))
+    async def note(progress: float, total: float | None, message: str | None) -> None:
+        assert total is not None
+        told.append((progress, message))
 
     picture = home.picture()
     await agent.client.call_tool("upload_image", {"path": str(picture)}, progress_callback=note)

@@ -1,5 +1,6 @@
 """A whole purchase from the x402 SDK's seller, paid in Circle's USD Coin on a local chain."""
 
+import json
 from typing import TYPE_CHECKING
 
 import av
@@ -34,7 +35,8 @@ async def test_a_clip_costs_exactly_its_prices_on_the_chain_and_in_the_ledger(
     ]
     assert [payment["amount"] for payment in chain_home.payments()] == [UPLOAD, CLIP]
     assert len(x402_seller.credentials) == 2
-    assert chain_home.run("spend", "--by", "rail").split()[-1] == "0.4225"
+    (line,) = json.loads(chain_home.run("spend", "--by", "rail", "--json"))["rows"]
+    assert (line["rail"], line["total_usd"]) == ("x402", "0.4225")
     assert clip.parent == chain_home.clips
     with av.open(str(clip)) as video:
         assert video.streams.video[0].codec_context.name == "h264"

@@ -24,12 +24,16 @@ class Market:
     home: Home
     agent: Agent
 
+    def signed(self) -> list[tuple[int, bytes | None]]:
+        """Every payment with its signature's nonce; what became of an earlier one may be found out meanwhile."""
+        return [(row["id"], row["nonce"]) for row in self.home.payments()]
+
     async def refuses(self, **arguments: object) -> Problem:
         """How a clip is refused, after making sure that nothing was signed for it."""
-        signed, rows = len(self.shop.credentials), self.home.payments()
+        signed, rows = len(self.shop.credentials), self.signed()
         problem = await self.agent.fails("generate_video", **self.request(**arguments))
         assert len(self.shop.credentials) == signed
-        assert self.home.payments() == rows
+        assert self.signed() == rows
         assert problem.charged_usd == "0.00"
         assert "Nothing was charged." in problem.text
         return problem

@@ -1,5 +1,6 @@
 """Processes die, and several share one ledger."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -96,4 +97,5 @@ async def test_agents_on_one_ledger_do_not_see_each_others_jobs(shop: Shop, home
     assert seen["job_id"] == hers["job_id"]
     assert not his["duplicate"]
     assert [payment["agent"] for payment in home.payments()] == ["ann", "bob"]
-    assert home.run("spend", "--by", "agent").splitlines()[-1].split()[-1] == "0.825"
+    spent = json.loads(home.run("spend", "--by", "agent", "--json"))
+    assert (spent["sum"]["total_usd"], [row["agent"] for row in spent["rows"]]) == ("0.825", ["ann", "bob"])

@@ -42,7 +42,7 @@ def run(path: Path | None, *, examples: int, steps: int) -> Tally:
         stateful_step_count=steps,
         deadline=None,
         database=None,
-        phases=[Phase.generate, Phase.shrink],
+        phases=[phase for phase in settings().phases if phase in {Phase.generate, Phase.shrink}],
         suppress_health_check=list(HealthCheck),
     )
     failure = None

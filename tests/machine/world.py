@@ -45,9 +45,9 @@ def policies() -> list[Policy]:
     tight = replace(caps, per_hour=900_000, per_day=1_300_000, unresolved=2)
     patient = {agent: Caps(unresolved=3) for agent in ("storyboard", "trailer")}
     changed = [
-        replace(built_in, agents=patient),
+        replace(built_in, agents=patient, valid_for=300),
         replace(built_in, caps=tight, valid_for=300, rails=("mpp", "x402")),
-        replace(built_in, caps=replace(tight, total=2_000_000, payments_per_hour=3), valid_for=300, rails=("x402",)),
+        replace(built_in, caps=replace(tight, total=2_000_000, payments_per_hour=3), rails=("x402",)),
         replace(built_in, caps=replace(caps, per_hour=450_000), models={"seedance": Caps(per_day=800_000)}),
         replace(built_in, agents={"storyboard": Caps(per_day=600_000, unresolved=2)}, valid_for=30, rails=("mpp",)),
         replace(built_in, approval_above=200_000, caps=replace(tight, payments_per_day=4), rails=("mpp", "x402")),

@@ -1,0 +1,1 @@
+"""The same purchases from Python, without MCP: ``from seedance_mcp import Studio``."""

@@ -62,7 +62,7 @@ class Sender:
             raise OutcomeUnknown(f"the payment was sent, and then {error.what}", purchase_id=purchase_id) from error
 
     async def _present(self, wallet: Wallet, purchase_id: str) -> None:
-        for last_try in (False, True):
+        for _ in range(2):
             purchase = await self._find(purchase_id)
             if not self._is_ours(purchase.payment, wallet):
                 return
@@ -81,7 +81,7 @@ class Sender:
             # A first copy that may still be on its way to the chain would get a second job from a second one.
             on_its_way = reading is None or reading.on_its_way
             on_its_way = on_its_way or purchase.job is not None or purchase.upload is not None
-            if on_its_way or last_try or elapsed() > AGAIN_WITHIN:
+            if on_its_way or elapsed() > AGAIN_WITHIN:
                 return
 
     def _take_and_send(self, tx: Transaction, payment: Payment) -> Payment | None:

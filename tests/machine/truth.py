@@ -65,8 +65,8 @@ def _wrong_entries(world: "World", rows: Rows) -> Iterator[str]:
             yield f"entry {row['id']} is a fee of {row['fee']} that nothing cost"
     for rail, chain in world.chains.items():
         booked = [row for row in entries(rows, "outside") if row["rail"] == rail]
-        spent = [(transfer.transaction, transfer.amount) for transfer in chain.elsewhere[: world.scanned[rail]]]
-        if sorted((row["transaction_hash"], row["amount"]) for row in booked) != spent:
+        spent = {(transfer.transaction, transfer.amount) for transfer in chain.elsewhere[: world.scanned[rail]]}
+        if len(booked) != len(spent) or {(row["transaction_hash"], row["amount"]) for row in booked} != spent:
             yield f"over {rail} went {spent} elsewhere, and there are {len(booked)} entries for it"
 
 

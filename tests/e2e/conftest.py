@@ -1,6 +1,6 @@
 """Sellers, and homes to buy from."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,14 @@ if TYPE_CHECKING:
 
     from tests.peers.chain import Anvil
     from tests.peers.x402_seller import X402Seller
+
+
+@pytest.fixture(autouse=True)
+def no_heir_stays(tmp_path: Path) -> Iterator[None]:
+    """What a killed server leaves behind ends by itself once its ledger is gone."""
+    yield
+    for ledger in tmp_path.rglob("ledger.db"):
+        ledger.unlink()
 
 
 @pytest.fixture

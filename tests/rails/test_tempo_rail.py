@@ -173,6 +173,18 @@ async def test_a_host_confirms_a_failure_in_the_same_block_at_the_same_price() -
     assert not await confirmed(host, replace(sight, fee=0), paid)
 
 
+async def test_a_host_for_which_the_failure_is_not_final_does_not_confirm_it() -> None:
+    """One that calls too much final is not enough: the transaction may be undone, and succeed the next time."""
+    hasty, other = node(), node(finalized=PAID - 1)
+    transaction = failed(hasty)
+    assert failed(other) == transaction
+    paid = payment("mpp", signed_hash=transaction)
+    sight = await look(hasty, paid=paid)
+    assert isinstance(sight, Failed)
+    assert await confirmed(hasty, sight, paid)
+    assert not await confirmed(other, sight, paid)
+
+
 async def test_a_host_that_saw_it_succeed_does_not_confirm_a_failure() -> None:
     host, other = node(), node()
     transaction = failed(host)

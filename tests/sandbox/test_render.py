@@ -147,5 +147,5 @@ def test_without_pyav_the_way_to_get_it_is_told(monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr(builtins, "__import__", without_av)
 
-    with pytest.raises(InvalidSettings, match=r"seedance-mcp\[sandbox\]"):
+    with pytest.raises(InvalidSettings, match=r"pip install av"):
         require_av()

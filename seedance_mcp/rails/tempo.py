@@ -55,16 +55,22 @@ class TempoRail(Rail):
 
     async def confirms(self, host: MemoHost, payment: Payment, sight: Absent | Failed | Moved) -> bool:
         if isinstance(sight, Moved):
-            mined = await host.mined(sight.transfer.transaction)
+            mined = await self._final(host, sight.transfer.transaction)
             seen = mined is not None and mined.succeeded and mined.fee == sight.fee
             return seen and await _transfer(Chain([host]), payment, await host.latest()) == sight.transfer
-        mined = await host.mined(payment.signed_hash) if payment.signed_hash else None
         if isinstance(sight, Failed):
+            mined = await self._final(host, sight.transaction)
             same = mined is not None and (mined.block, mined.fee) == (sight.block, sight.fee)
             return same and mined is not None and not mined.succeeded
         block = sight.finalized
-        known = await host.block(block.number)
-        return known == block and mined is None and await _transfer(Chain([host]), payment, block) is None
+        if await host.block(block.number) != block or await _transfer(Chain([host]), payment, block) is not None:
+            return False
+        return payment.signed_hash is None or await host.mined(payment.signed_hash) is None
+
+    async def _final(self, host: MemoHost, transaction: str) -> Mined | None:
+        """What one host calls final of a transaction."""
+        mined, finalized = await host.mined(transaction), await host.finalized()
+        return mined if mined is not None and mined.block.number <= finalized.number else None
 
     async def was_used(self, wallet: Wallet, purchase_key: bytes, serial: int) -> bool:  # noqa: ARG002
         """A memo names a purchase that only its own ledger knows: a lost ledger is made up for by a scan."""

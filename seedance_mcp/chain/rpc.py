@@ -95,6 +95,10 @@ class Host:
     async def latest(self) -> Block:
         return await self.block("latest")
 
+    async def has_final(self, block: Block) -> bool:
+        """Whether this very block is in the host's chain, and final there. Raises ChainError."""
+        return await self.block(block.number) == block and block.number <= (await self.finalized()).number
+
     async def outgoing(self, token: str, owner: str, first: int, last: int) -> list[Outgoing]:
         """Every transfer of ``token`` away from ``owner`` in the blocks ``first`` to ``last``, oldest first."""
         found = []

@@ -60,7 +60,7 @@ class BaseRail(Rail):
         assert payment.nonce is not None
         assert isinstance(sight, Absent)
         block = sight.finalized
-        return await host.block(block.number) == block and not await host.authorization_used(
+        return await host.has_final(block) and not await host.authorization_used(
             payment.token, payment.payer, payment.nonce, block=block.number
         )
 

@@ -63,7 +63,7 @@ class TempoRail(Rail):
             same = mined is not None and (mined.block, mined.fee) == (sight.block, sight.fee)
             return same and mined is not None and not mined.succeeded
         block = sight.finalized
-        if await host.block(block.number) != block or await _transfer(Chain([host]), payment, block) is not None:
+        if not await host.has_final(block) or await _transfer(Chain([host]), payment, block) is not None:
             return False
         return payment.signed_hash is None or await host.mined(payment.signed_hash) is None
 

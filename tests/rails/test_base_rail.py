@@ -119,6 +119,11 @@ async def test_use_after_that_block_is_another_matter() -> None:
     assert await rail.confirms(rail.chain.hosts[0], payment("x402"), await absent(node(finalized=early)))
 
 
+async def test_a_host_for_which_that_block_is_not_final_confirms_nothing() -> None:
+    rail = base_rail(node(finalized=NOW // 2 - 1))
+    assert not await rail.confirms(rail.chain.hosts[0], payment("x402"), await absent(node()))
+
+
 async def test_a_host_that_has_not_come_so_far_is_an_error_and_no_opinion() -> None:
     behind = node(latest=NOW // 2 - 500)
     rail = base_rail(behind)

@@ -148,6 +148,12 @@ async def test_a_host_with_another_block_there_confirms_nothing() -> None:
     assert not await confirmed(other, await absent())
 
 
+async def test_a_host_for_which_that_block_is_not_final_confirms_nothing() -> None:
+    other = node()
+    other.finalized -= 1
+    assert not await confirmed(other, await absent())
+
+
 async def test_a_host_that_saw_the_transfer_confirms_nothing() -> None:
     other = node()
     settled(other)

@@ -1,13 +1,18 @@
+import json
 import socket
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
+from jsonschema import Draft202012Validator
 from mcp import Client
 from mcp.client.stdio import StdioServerParameters
 
 from seedance_mcp import __version__
+from seedance_mcp.cli import main
 from seedance_mcp.guard.usage import Usage
 from seedance_mcp.ledger import views
 from seedance_mcp.ledger.sqlite import SQLite
@@ -16,6 +21,7 @@ from seedance_mcp.payment.tokens import BASE_USDC
 from seedance_mcp.settings import STUDIO_URL
 from tests.guard.examples import OTHER, PAY_TO
 from tests.ledger.examples import NOW, Desk
+from tests.report import schemas
 from tests.shell import KEY, Shell
 
 
@@ -134,6 +140,23 @@ async def test_the_audit_chain_is_verified_and_a_change_is_noticed(shell: Shell)
     assert "the total of wallet is stored as (2, 1) and sums up to (1, 1)" in ran.complaint
 
 
+def leaves(group: click.Group, *path: str) -> Iterator[tuple[str, click.Command]]:
+    for name in group.list_commands(click.Context(group)):
+        command = group.get_command(click.Context(group), name)
+        assert command is not None
+        if isinstance(command, click.Group):
+            yield from leaves(command, *path, name)
+        else:
+            yield " ".join((*path, name)), command
+
+
+def test_every_command_that_prints_data_tells_it_to_programs_too() -> None:
+    silent = {
+        name for name, command in leaves(main) if not any("--json" in parameter.opts for parameter in command.params)
+    }
+    assert silent == {"serve", "demo"}
+
+
 def test_collecting_needs_the_wallet(shell: Shell) -> None:
     ran = shell.run("collect")
     assert (ran.code, ran.out) == (1, "")
@@ -143,8 +166,10 @@ def test_collecting_needs_the_wallet(shell: Shell) -> None:
 def test_collecting_ends_at_once_when_nothing_waits(shell: Shell) -> None:
     with socket.create_server(("127.0.0.1", 0)) as closed:
         url = f"http://127.0.0.1:{closed.getsockname()[1]}"
-    ran = shell.run("collect", PRIVATE_KEY=KEY, STUDIO_URL=url, BASE_RPC_URL=url, TEMPO_RPC_URL=url)
+    settings = {"PRIVATE_KEY": KEY, "STUDIO_URL": url, "BASE_RPC_URL": url, "TEMPO_RPC_URL": url}
+    ran, programs = shell.run_each(("collect",), ("collect", "--json"), **settings)
     assert (ran.code, ran.out, ran.err) == (0, "No job was waiting for its clip.\n", "")
+    Draft202012Validator(schemas.COLLECTED).validate(json.loads(programs.out))
 
 
 def test_the_server_ends_with_its_client_and_says_nothing_on_stdout(shell: Shell) -> None:

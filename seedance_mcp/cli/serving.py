@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import anyio
 import click
 
+from seedance_mcp.cli.printing import json_option, tell
 from seedance_mcp.errors import InvalidPolicy, NoWallet
 from seedance_mcp.heir import AFTER_SERVER
 from seedance_mcp.settings import LOOPBACK, Settings
@@ -90,7 +91,8 @@ def demo(image: Path | None) -> None:
 
 @click.command()
 @click.option(AFTER_SERVER, "after_server", is_flag=True, hidden=True)
-def collect(after_server: bool) -> None:
+@json_option
+def collect(after_server: bool, as_json: bool) -> None:
     """Save the clips of all paid jobs, and end when none is left."""
     settings = Settings.from_env()
     if after_server:
@@ -106,7 +108,8 @@ def collect(after_server: bool) -> None:
             return await app.watcher.collect()
 
     count = anyio.run(run)
-    click.echo(f"{count} job{'' if count == 1 else 's'} done." if count else "No job was waiting for its clip.")
+    words = f"{count} job{'' if count == 1 else 's'} done." if count else "No job was waiting for its clip."
+    tell({"jobs": count}, words, as_json=as_json)
 
 
 async def _outlive(settings: Settings) -> None:

@@ -1,5 +1,6 @@
 """A human is asked before a payment above the policy's limit, by the client where it can, else by a command."""
 
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -8,11 +9,13 @@ from typing import Any, Literal
 
 import anyio
 import pytest
+from jsonschema import Draft202012Validator
 from mcp import MCPError
 from mcp_types import ElicitRequestParams, ElicitResult
 
 from tests.e2e.home import Agent, Home
 from tests.e2e.shop import Shop
+from tests.report import schemas
 
 CLIP = 412_500
 Mode = Literal["auto", "legacy"]
@@ -135,7 +138,8 @@ async def test_a_clip_from_a_local_picture_is_asked_about_before_its_upload_is_p
     async with asked(careful, "auto", None) as agent:
         waiting = await agent.ok("generate_video", prompt="waves", image=picture.name)
         assert (waiting["status"], shop.credentials) == ("awaiting_approval", [])
-        careful.run("approve", waiting["purchase_id"], answer="y\n")
+        approved = json.loads(careful.run("approve", waiting["purchase_id"], "--json", answer="y\n"))
+        Draft202012Validator(schemas.ANSWER).validate(approved)
         bought = await agent.ok("generate_video", prompt="waves", image=picture.name)
     assert (bought["charged_usd"], bought["purchase_id"]) == ("0.4225", waiting["purchase_id"])
 
@@ -186,8 +190,9 @@ async def test_a_denied_purchase_cannot_be_approved_any_more(shop: Shop, careful
     image = shop.picture()
     async with asked(careful, "auto", None) as agent:
         waiting = await agent.ok("generate_video", prompt="waves", image=image)
-        careful.run("deny", waiting["purchase_id"])
+        denied = json.loads(careful.run("deny", waiting["purchase_id"], "--json"))
         with pytest.raises(AssertionError, match="does not wait"):
             careful.run("approve", waiting["purchase_id"], answer="y\n")
         assert (await agent.fails("generate_video", prompt="waves", image=image)).code == "denied"
-    assert shop.credentials == []
+    Draft202012Validator(schemas.ANSWER).validate(denied)
+    assert (denied["answer"], shop.credentials) == ("denied", [])

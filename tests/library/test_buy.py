@@ -8,11 +8,13 @@ from pathlib import Path
 
 import anyio
 import pytest
+from jsonschema import Draft202012Validator
 from PIL import Image
 
 from seedance_mcp.mp4 import is_mp4
 from tests.e2e.home import Home
 from tests.e2e.shop import Shop
+from tests.report import schemas
 from tests.shell import Shell
 
 DRAFT = ("--model", "seedance-fast", "--duration", "4", "--resolution", "480p")
@@ -51,6 +53,7 @@ def test_progress_is_told_on_a_terminal_and_json_stays_one_document(shell: Shell
     document = json.loads(done.stdout)
     assert done.returncode == 0
     assert "100 %" in told
+    Draft202012Validator(schemas.BOUGHT).validate(document)
     assert (document["status"], document["charged_usd"], document["duplicate"]) == ("complete", "0.05", False)
     assert is_mp4(Path(document["video_path"])) is None
 

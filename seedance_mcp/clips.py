@@ -1,10 +1,7 @@
 """Clips: what they would cost, and buying one."""
 
 import secrets
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-
-import anyio
 
 from seedance_mcp.clip_order import (
     ClipOrder,
@@ -15,34 +12,24 @@ from seedance_mcp.clip_order import (
     references,
     stand_in,
 )
-from seedance_mcp.errors import BadChallenge, InvalidArgument, NotFound, SeedanceError, StudioError, StudioUnavailable
+from seedance_mcp.errors import InvalidArgument, NotFound, SeedanceError, StudioError
 from seedance_mcp.guard.budget import Budget, budget
 from seedance_mcp.guard.usage import Outcome, Verdict
 from seedance_mcp.heir import Heir
 from seedance_mcp.ledger import approvals, jobs, operator, views
 from seedance_mcp.ledger.states import OPEN, UNCOUNTED, Purchase
-from seedance_mcp.money import dollars
-from seedance_mcp.orders import Order, Quote
+from seedance_mcp.orders import Order
 from seedance_mcp.payment.challenge import Offer
 from seedance_mcp.purchase import Corridor
+from seedance_mcp.quoting import Quoting
 from seedance_mcp.studio import prices
-from seedance_mcp.studio.client import generate_path
-from seedance_mcp.studio.dialects import (
-    Dialect,
-    build_body,
-    check_body,
-    read_dialect,
-    schema_from_challenge,
-)
-from seedance_mcp.studio.images import nearest_aspect
-from seedance_mcp.studio.models import ClipRequest
-from seedance_mcp.timing import at_most, begin_call
+from seedance_mcp.studio.dialects import Dialect
+from seedance_mcp.timing import begin_call
 from seedance_mcp.uploads import Picture, Uploads
 
 AT_THE_CLIENT = "the person at the client"
 DRAFT_MODEL, DRAFT_RESOLUTION = "seedance-fast", "480p"
 QUOTE_LIFE = 10 * 60_000
-SCHEMA_SECONDS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +69,7 @@ class Clips:
 
     def __init__(self, corridor: Corridor, uploads: Uploads, agent: str, heir: Heir | None = None) -> None:
         self._corridor = corridor
+        self._quoting = Quoting(corridor, uploads)
         self._heir = heir
         self._uploads = uploads
         self._agent = agent
@@ -92,10 +80,10 @@ class Clips:
         self._require_no_key(clip)
         pictures = [await self._uploads.picture(ref, name) for name, ref in references(clip)]
         try:
-            dialect = await self._dialect(clip.model)
-            aspect = await self._aspect(clip, pictures, dialect)
+            dialect = await self._quoting.dialect(clip.model)
+            aspect = await self._quoting.aspect(clip, pictures, dialect)
             request = clip_request(clip, aspect, [stand_in(picture, self._origin) for picture in pictures])
-            quote, dialect = await self._quote(request, dialect)
+            quote, dialect = await self._quoting.quote(request, dialect)
         except StudioError as error:
             if error.code != "studio_unavailable":
                 raise
@@ -192,15 +180,15 @@ class Clips:
         return Bought(purchase, True, purchase.payment.amount if newly_paid else 0)
 
     async def _buy(self, clip: ClipOrder, pictures: list[Picture]) -> Bought:
-        dialect = await self._dialect(clip.model)
+        dialect = await self._quoting.dialect(clip.model)
         pictures = [await self._uploads.fetched(picture) for picture in pictures]
-        aspect = await self._aspect(clip, pictures, dialect)
+        aspect = await self._quoting.aspect(clip, pictures, dialect)
         promised = await self._promised(clip, dialect, aspect)
         local = [picture for picture in pictures if picture.url is None]
         if local:
             # An upload is worth nothing without its clip: the clip is judged before the upload is paid.
             stand_ins = [stand_in(picture, self._origin) for picture in pictures]
-            quote, dialect = await self._quote(clip_request(clip, aspect, stand_ins), dialect)
+            quote, dialect = await self._quoting.quote(clip_request(clip, aspect, stand_ins), dialect)
             # The same bytes are uploaded once.
             distinct = {picture.identity["sha256"]: picture for picture in local}.values()
             unpaid = len([picture for picture in distinct if not await self._uploads.is_paid(picture)])
@@ -218,7 +206,7 @@ class Clips:
                 hosted = None if picture.url else await self._uploads.host(picture, limit=clip.max_price)
                 paid += hosted.charged if hosted else 0
                 urls.append(hosted.url if hosted else picture.url or "")
-            quote, dialect = await self._quote(clip_request(clip, aspect, urls), dialect)
+            quote, dialect = await self._quoting.quote(clip_request(clip, aspect, urls), dialect)
             order = self._order(clip, pictures, dialect, promised, already=paid)
             if self._heir is not None:
                 await self._heir.appoint()
@@ -229,51 +217,10 @@ class Clips:
         charged = purchase.payment.amount if begun and purchase.paid else 0
         return Bought(purchase, not begun and not purchase.unanswered, charged, paid)
 
-    async def _dialect(self, model: str) -> Dialect:
-        try:
-            with anyio.fail_after(at_most(SCHEMA_SECONDS)):
-                return await self._corridor.studio.dialect(model)
-        except TimeoutError:
-            raise StudioUnavailable("the seller did not tell in time what it takes") from None
-        except StudioUnavailable as error:
-            if error.code not in {"unknown_schema", "unreadable_answer"}:
-                raise
-            return await self._challenged_dialect(model, error)
-
-    async def _challenged_dialect(self, model: str, error: StudioUnavailable) -> Dialect:
-        """The dialect of the 402 that an empty request gets: a seller need not publish its schema anywhere else."""
-        quote = await self._corridor.quote(generate_path(model), {})
-        schema = schema_from_challenge(quote.challenge.extensions)
-        if schema is None:
-            raise error
-        dialect = read_dialect(schema)
-        self._corridor.studio.learn(model, dialect)
-        return dialect
-
     def _require_no_key(self, clip: ClipOrder) -> None:
         """These go to the seller, or to where an image lies, and into the ledger as they are."""
         for name in ("prompt", "image", "last_image"):
             self._corridor.require_no_key(name, getattr(clip, name) or "")
-
-    async def _quote(self, request: ClipRequest, dialect: Dialect) -> tuple[Quote, Dialect]:
-        """A quote for a body that the live schema finds valid, with the dialect that the seller judged it by."""
-        for _ in range(2):
-            body = build_body(request, dialect)
-            _require_valid(body, dialect)
-            quote = await self._corridor.quote(generate_path(request.model), body)
-            schema = schema_from_challenge(quote.challenge.extensions)
-            if schema is None or schema == dialect.schema:
-                break
-            try:
-                live = read_dialect(schema)
-            except StudioUnavailable:
-                break  # thinner than the published one, which the request was checked against
-            if live.schema == dialect.schema:
-                break
-            self._corridor.studio.learn(request.model, live)
-            dialect = live
-        _require_no_trap(quote, request, dialect)
-        return quote, dialect
 
     async def _promised(self, clip: ClipOrder, dialect: Dialect, aspect: str) -> int | None:
         """The price that ``quote_id`` stands for. Raises InvalidArgument unless it is for just this."""
@@ -292,15 +239,6 @@ class Clips:
             told = ", ".join(f"{name} {quote.terms[name]}, not {terms[name]}" for name in wrong)
             raise InvalidArgument(f"quote_id is for {told}", next="Call estimate_cost for this clip.")
         return quote.price
-
-    async def _aspect(self, clip: ClipOrder, pictures: list[Picture], dialect: Dialect) -> str:
-        if clip.aspect_ratio != "auto":
-            return clip.aspect_ratio
-        if not pictures:
-            return dialect.aspect_ratios[0]
-        first = pictures[0] if pictures[0].size else await self._uploads.fetched(pictures[0])
-        assert first.size is not None
-        return nearest_aspect(*first.size, dialect.aspect_ratios)
 
     async def _from_table(self, clip: ClipOrder, error: SeedanceError) -> Estimate:
         rows = [prices.estimate(clip.model, generation, clip.duration, clip.resolution) for generation in (1, 2)]
@@ -344,26 +282,3 @@ def _draft(clip: ClipOrder, generation: int, price: int) -> Draft | None:
     if cheap is None or 3 * cheap > 2 * price:
         return None
     return Draft(DRAFT_MODEL, DRAFT_RESOLUTION, cheap)
-
-
-def _require_valid(body: Mapping[str, object], dialect: Dialect) -> None:
-    problems = check_body(body, dialect)
-    if problems:
-        raise InvalidArgument(
-            f"the seller's live schema does not take this request: {'; '.join(problems[:3])}",
-            next="Change the argument that is named.",
-        )
-
-
-def _require_no_trap(quote: Quote, request: ClipRequest, dialect: Dialect) -> None:
-    """A quote at the route's maximum where the table expects less: the seller found the body invalid."""
-    table = prices.estimate(request.model, dialect.generation, request.duration, request.resolution)
-    maxima = {*prices.ROUTE_MAXIMA.values(), prices.most(request.model, dialect.generation)}
-    if quote.dearest in maxima and (table is None or table < quote.dearest):
-        expected = f" (the price table expects {dollars(table)})" if table is not None else ""
-        raise BadChallenge(
-            f"the seller quotes its maximum of {dollars(quote.dearest)}{expected}, "
-            "which means that it found the request invalid",
-            next="Change the request: another duration, resolution or image.",
-            code="maximum_quote",
-        )

@@ -79,7 +79,8 @@ def _is_ours(tx: Transaction, seen: Seen) -> bool:
     if tx.one("SELECT 1 FROM payments WHERE transaction_hash = :transaction", transaction=seen.transaction) is not None:
         return True
     # The fee of a transaction that failed leaves no mark; its hash was known before.
-    by_signed_hash = f"SELECT 1 FROM payments WHERE {OPEN_NOW} AND signed_hash = :transaction"
+    by_signed_hash = f"""SELECT 1 FROM payments WHERE ({OPEN_NOW} OR payments.state = 'written_off')
+                         AND signed_hash = :transaction"""
     if tx.one(by_signed_hash, transaction=seen.transaction) is not None:
         return True
     by_mark = """SELECT 1 FROM payments WHERE network = :network AND token = :token AND nonce = :mark

@@ -84,6 +84,21 @@ async def test_an_own_payment_whose_answer_is_lost_is_told_by_its_nonce_or_memo(
     assert (await desk.spent()).total == CLIP
 
 
+@pytest.mark.parametrize("given_up", [False, True])
+async def test_the_fee_of_an_own_transaction_that_failed_is_told_by_the_hash_that_was_signed(
+    desk: Desk, given_up: bool
+) -> None:
+    payment = await over_tempo(desk)
+    if given_up:
+        desk.now = (DEADLINE + 1) * 1000
+        assert await desk.database.write(payments.write_off, payment, desk.now)
+    await desk.database.write(
+        lambda tx: tx.do("UPDATE payments SET signed_hash = '0xsigned' WHERE id = :id", id=payment.id)
+    )
+    fee = replace(SEEN, rail="mpp", network=TEMPO, transaction="0xsigned", amount=FEE)
+    assert await scan(desk, fee, network=TEMPO) == 0
+
+
 async def test_the_nonce_of_another_network_or_token_is_another_one(desk: Desk) -> None:
     payment = await desk.at(State.UNKNOWN)
     seen = replace(SEEN, marks=(nonce_of(payment),))

@@ -82,6 +82,17 @@ def consent(
     return _ask(tx, intent, last, asking, asking.question(seen, verdict), now)
 
 
+def foresee(
+    tx: Transaction, intent: Intent, needed: Sequence[tuple[str, str]], rule: Rule, now: int
+) -> tuple[Verdict, Usage]:
+    """What ``reserve`` would decide now, were this the first call, and what counts. Writes nothing."""
+    last = latest(tx, intent.key)
+    verdict, seen = _decide(tx, intent, needed, rule, last, now)
+    if verdict.outcome is Outcome.ASK and approvals.is_granted(last, intent, now):
+        verdict = Verdict(Outcome.ALLOW, "approved", "a human has approved just this")
+    return verdict, seen or usage(tx, needed, intent.origin, intent.rail, intent.token, now)
+
+
 def _decide(
     tx: Transaction, intent: Intent, needed: Sequence[tuple[str, str]], rule: Rule, last: Purchase | None, now: int
 ) -> tuple[Verdict, Usage | None]:

@@ -3,7 +3,8 @@
 import pytest
 
 from seedance_mcp.errors import BadChallenge, Refused, SeedanceError
-from seedance_mcp.ledger import audit
+from seedance_mcp.guard.usage import Outcome
+from seedance_mcp.ledger import approvals, audit
 from seedance_mcp.ledger.states import State
 from tests.corridor.examples import CLIP, PRICE
 from tests.corridor.world import Process, World
@@ -60,3 +61,22 @@ async def test_a_preview_refuses_a_quote_that_buying_would_not_take(world: World
     world.now -= 61_000
     world.seller.patience = 20
     assert (await process.corridor.preview(CLIP, await process.quote())).verdict.code == "bad_challenge"
+
+
+@pytest.mark.parametrize(("approved", "told"), [(True, "approved"), (False, "denied")])
+async def test_a_preview_knows_what_a_human_has_answered(
+    world: World, process: Process, approved: bool, told: str
+) -> None:
+    world.policy = policy(approval_above=0)
+    assert (await process.corridor.preview(CLIP, await process.quote())).verdict.code == "above_approval"
+    asked = await process.corridor.consent(CLIP, await process.quote())
+    assert asked is not None
+    await world.ledger.write(approvals.answer, asked.id, approved=approved, by="a human", now=world.now)
+    shown = await process.corridor.preview(CLIP, await process.quote())
+    assert (shown.verdict.code, shown.verdict.outcome is Outcome.ALLOW) == (told, approved)
+    assert ("agent:storyboard", "hour") in shown.usage.spent
+
+
+async def test_a_preview_needs_no_wallet(world: World) -> None:
+    process = world.open("somebody", wallet=None)
+    assert (await process.corridor.preview(CLIP, await process.quote())).verdict.code == "allowed"

@@ -200,7 +200,7 @@ class Judge:
             self.decision = "asked"
         elif isinstance(result, Purchase):
             mine = result.payment.state is State.RESERVED and result.payment.owner == process.owner
-            self.decision = "allowed" if mine else "other_take_unresolved"
+            self.decision = "allowed" if mine else "met its first purchase"
             others = [
                 row for row in self._same_subject(intent) if row["id"] != result.payment.id and mine
                 and State(row["state"]) in OPEN and (row["key"] == intent.key or self._is_unresolved(row))

@@ -195,9 +195,8 @@ class World:
             process.proceed(call)
         decided = self.judge.decision
         same = self.judge.decided_on == rows
-        if same and decided is not None and decided != "other_take_unresolved":
-            # Whether a human has been asked or has answered is not what an estimate tells.
-            asks = verdict == ABOVE and decided in {"asked", "allowed"}
+        if same and decided not in {None, "met its first purchase"}:
+            asks = verdict == ABOVE and decided == "asked"
             self.judge.require(decided == verdict or asks, f"{verdict} was predicted and {decided} decided")
 
     def _run(self, work: Coroutine[Any, Any, T]) -> T:

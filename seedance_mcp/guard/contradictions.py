@@ -57,7 +57,7 @@ def _too_little(caps: Caps, key: Key, model: str, prices: Mapping[str, int]) -> 
         if name in _MONEY and cap is not None and cap < prices[model]:
             told = f"{name} ({dollars(cap)}) is less than {what} costs ({dollars(prices[model])})"
             yield Mistake((*key, name), told)
-        elif name not in _MONEY and cap == 0:
+        elif cap == 0:
             yield Mistake((*key, name), f"{name} is 0, so nothing is ever bought")
 
 

@@ -44,7 +44,9 @@ TABLES: Mapping[str, Mapping[str, Value[Any]]] = {
     "rails": {
         "order": ORDER.about("The rails that may be paid over, the preferred one first."),
         "valid_for": VALIDITY.about("The longest life of a signed authorization, from 30 to 300 seconds."),
-        "rpc_agree": whole(1, 9).about("RPC hosts that must agree before an unanswered payment is taken for expired."),
+        "rpc_agree": whole(1, 9).about(
+            "RPC hosts that must agree before an unanswered payment expires or a refund is booked."
+        ),
     },
 }
 REQUIRED = ("per_payment", "per_hour", "per_day")

@@ -30,6 +30,7 @@ def test_nothing_is_wrong_with_the_built_in_policy() -> None:
     ("lines", "warning"),
     [
         ('per_week = "7.99"', "caps.per_day: per_day ($8.00) is above per_week ($7.99), so it never binds"),
+        ('total = "7.99"', "caps.per_day: per_day ($8.00) is above total ($7.99), so it never binds"),
         (
             "payments_per_hour = 9\npayments_per_day = 8",
             "caps.payments_per_hour: payments_per_hour (9) is above payments_per_day (8), so it never binds",
@@ -48,12 +49,28 @@ def test_nothing_is_wrong_with_the_built_in_policy() -> None:
             "models.upload.per_payment: per_payment ($0.009) is less than an upload costs ($0.01)",
         ),
         (
+            '[models.seedance]\nper_hour = "3"\nper_day = "2"',
+            "models.seedance.per_hour: per_hour ($3.00) is above per_day ($2.00), so it never binds",
+        ),
+        (
+            '[models.seedance]\nper_day = "8.01"',
+            "models.seedance.per_day: per_day ($8.01) is above that of [caps] ($8.00), so it never binds",
+        ),
+        (
+            '[agents.ada]\ntotal = "0.41"',
+            "agents.ada.total: total ($0.41) is less than a default clip of seedance costs ($0.4125)",
+        ),
+        (
             '[agents.ada]\nper_hour = "4.01"',
             "agents.ada.per_hour: per_hour ($4.01) is above that of [caps] ($4.00), so it never binds",
         ),
         (
             "[agents.ada]\nunresolved = 4",
             "agents.ada.unresolved: unresolved (4) is above that of [caps] (3), so it never binds",
+        ),
+        (
+            "unresolved = 1\n[agents.ada]\nunresolved = 2",
+            "agents.ada.unresolved: unresolved (2) is above that of [caps] (1), so it never binds",
         ),
         ("[agents.ada]", "agents.ada: [agents.ada] is empty, so it limits nothing"),
     ],
@@ -72,6 +89,8 @@ def test_what_can_hardly_be_meant_is_told(lines: str, warning: str) -> None:
         '[models.seedance-fast]\nper_day = "0.05"',
         '[agents.ada]\nper_hour = "4"',
         "[agents.ada]\nunresolved = 3",
+        "unresolved = 5\n[agents.ada]\nunresolved = 5",
+        '[agents.ada]\nper_week = "900"',
     ],
 )
 def test_what_just_fits_is_not(lines: str) -> None:

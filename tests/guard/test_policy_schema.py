@@ -60,9 +60,15 @@ def is_policy(text: str) -> bool:
 
 
 def test_it_is_a_schema_and_every_key_is_described() -> None:
-    Draft202012Validator.check_schema(policy_schema())
+    schema: dict[str, Any] = dict(policy_schema())
+    Draft202012Validator.check_schema(schema)
+    assert schema["$schema"] == Draft202012Validator.META_SCHEMA["$id"]
+    assert schema["title"] == "Spending policy of seedance-mcp"
     for values in TABLES.values():
         assert all("description" in value.schema for value in values.values())
+    tables = {name: table for name, table in schema["properties"].items() if name != "version"}
+    assert [name for name, table in tables.items() if not table.get("description")] == []
+    assert tables.keys() == {*TABLES, "models", "agents"}
 
 
 @given(documents)
@@ -76,6 +82,31 @@ def test_the_schema_and_the_parser_agree(written: dict[str, Any]) -> None:
 def test_they_agree_about_the_least_and_the_most(count: int) -> None:
     for written in (smallest(rails={"rpc_agree": count}), smallest(agents={"ada": {"unresolved": count}})):
         assert SCHEMA.is_valid(written) == is_policy(as_toml(written))
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        smallest(models={"seedence": {}}),
+        smallest(models={"upload": {"per_year": "1"}}),
+        smallest(models=[]),
+        smallest(agents={"ada": {"per_year": "1"}}),
+        smallest(agents={"ada": "1"}),
+        smallest(agents=[]),
+        smallest(rails={"per_day": "1"}),
+        smallest(rails=[]),
+        smallest(nonsense={}),
+    ],
+)
+def test_they_agree_that_a_key_is_wrong_or_not_a_table(written: dict[str, Any]) -> None:
+    assert not SCHEMA.is_valid(written)
+    assert not is_policy(as_toml(written))
+
+
+def test_only_a_table_is_a_policy() -> None:
+    assert SCHEMA.is_valid(smallest())
+    others: list[object] = [[], "version = 1", 1, None]
+    assert not any(SCHEMA.is_valid(other) for other in others)
 
 
 @given(policies())

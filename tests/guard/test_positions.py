@@ -25,6 +25,11 @@ seedance . total = "4"
 pay_to = [
   "0x12",
 ]
+hosts = [
+  { url = "1", url_2 = "2" }, # name = "3"
+  { "url_3" = "4", 'name' = "5" },
+]
+  "per\\u005fday" = "6"
 [[odd]]
 per_day = 1
 [[odd]]
@@ -48,7 +53,12 @@ per_day = 2
         (("models", "upload"), (14, 2)),
         (("models", "upload", "per_month"), (14, 37)),
         (("studio", "pay_to"), (16, 1)),
-        (("odd", "per_day"), (20, 1)),
+        (("studio", "hosts"), (19, 1)),
+        (("studio", "hosts", "url"), (20, 5)),
+        (("studio", "hosts", "url_2"), (20, 16)),
+        (("studio", "hosts", "url_3"), (21, 6)),
+        (("studio", "per_day"), (23, 3)),
+        (("odd", "per_day"), (25, 1)),
     ],
 )
 def test_every_key_is_found_whichever_way_it_is_written(key: tuple[str, ...], place: tuple[int, int]) -> None:

@@ -1,6 +1,7 @@
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import pytest
 from hypothesis import event, given
 from hypothesis import strategies as st
 
@@ -132,32 +133,6 @@ def moves(recorder: Recorder, number: int) -> list[dict[str, Any]]:
     ]
 
 
-@given(recorders())
-def test_under_its_own_policy_every_decision_is_the_recorded_one(recorder: Recorder) -> None:
-    result = simulate(recorder.rules, recorder.history)
-    for ruling in result.rulings:
-        event(ruling.verdict.code)
-        recorded = ruling.decided.verdict
-        assert (ruling.verdict.outcome, ruling.verdict.code) == (recorded.outcome, recorded.code)
-        assert not ruling.changed
-    assert result.spent == result.recorded == sum(one.cost for one in recorder.paid if one.counts)
-
-
-@given(recorders(comes_back=False), policies(), st.integers(0, 5_000_000))
-def test_no_policy_would_have_spent_more_than_its_caps(recorder: Recorder, rules: Policy, cap: int) -> None:
-    rules = replace(rules, caps=replace(rules.caps, total=cap))
-    result = simulate(rules, recorder.history)
-    assert result.spent <= cap
-    assert result.recorded == sum(one.cost for one in recorder.paid if one.counts)
-
-
-@given(recorders())
-def test_a_policy_that_forbids_everything_would_have_spent_nothing(recorder: Recorder) -> None:
-    result = simulate(policy(per_payment=0, approval_above=None), recorder.history)
-    assert {ruling.verdict.outcome for ruling in result.rulings} <= {REFUSE}
-    assert result.spent == 0
-
-
 def outcomes(result: Simulation) -> list[str]:
     return [ruling.verdict.code for ruling in result.rulings]
 
@@ -176,6 +151,7 @@ def test_sums_are_of_what_the_other_policy_would_have_allowed() -> None:
     recorder = recorded("one", "two", "three", "four")
     result = simulate(policy(per_hour=2 * CLIP), recorder.history)
     assert outcomes(result) == ["allowed", "allowed", "per_hour", "per_hour"]
+    assert [ruling.changed for ruling in result.rulings] == [False, False, True, True]
     assert (result.spent, result.recorded) == (2 * CLIP, 4 * CLIP)
     reason = result.rulings[2].verdict.reason
     assert reason.endswith("of $0.72 per hour: $0.72 is used ($0.00 of it held), $0.00 is left")
@@ -220,6 +196,13 @@ def test_what_a_looser_policy_would_have_bought_counts_and_answers_the_same_requ
     assert outcomes(simulate(policy(per_hour=CLIP), recorder.history))[-1] == "allowed"
 
 
+def test_everything_that_a_looser_policy_would_have_bought_counts_and_leaves_the_wallet() -> None:
+    recorder = recorded("one", "two", "three", rules=policy(per_payment=CLIP - 1), balance=3 * CLIP - 1)
+    result = simulate(policy(), recorder.history)
+    assert outcomes(result) == ["allowed", "allowed", "balance"]
+    assert (result.spent, result.recorded) == (2 * CLIP, 0)
+
+
 def test_a_purchase_that_was_made_in_the_end_is_not_bought_twice() -> None:
     recorder = recorded("one", rules=policy(per_payment=CLIP - 1))
     recorder.rules = policy()
@@ -253,6 +236,18 @@ def test_a_payment_that_would_not_have_been_made_holds_nothing() -> None:
     assert outcomes(simulate(strict, recorder.history)) == ["per_payment", "allowed", "allowed"]
 
 
+@pytest.mark.parametrize(("agent", "changes"), [(AGENT, {}), ("someone-else", {"unknown": True})])
+def test_only_its_own_outcome_is_no_question_any_more(agent: str, changes: dict[str, Any]) -> None:
+    recorder = Recorder(policy())
+    recorder.ask("one", agent=agent, price=1_000_000, table=1_000_000)
+    recorder.ask("two")
+    recorder.move(1, **changes)
+    recorder.move(2, unknown=True)
+    recorder.ask("three")
+    strict = policy(per_payment=500_000)
+    assert outcomes(simulate(strict, recorder.history)) == ["per_payment", "allowed", "unresolved"]
+
+
 def test_what_was_approved_is_paid_again_but_not_past_a_cap() -> None:
     recorder = recorded("one")
     (entry,) = decisions(recorder)
@@ -276,10 +271,11 @@ def test_what_was_no_policy_s_decision_stays_as_it_was_and_counts() -> None:
         replace(one, proposal=None),
         *recorder.history[1:2],
         replace(two, verdict=taken, usage=None, reserved=None),
+        replace(two, proposal=None, reserved=None),
     ]
     result = simulate(policy(per_hour=0), history)
-    assert outcomes(result) == ["allowed", "other_take_unresolved"]
-    assert [ruling.judged for ruling in result.rulings] == [False, False]
+    assert outcomes(result) == ["allowed", "other_take_unresolved", "allowed"]
+    assert [ruling.judged for ruling in result.rulings] == [False, False, False]
     assert result.spent == CLIP
 
 
@@ -307,3 +303,29 @@ def test_limits_of_models_and_agents_are_judged_as_well() -> None:
 
 def decisions(recorder: Recorder) -> list[Decided]:
     return [entry for entry in recorder.history if isinstance(entry, Decided)]
+
+
+@given(recorders())
+def test_under_its_own_policy_every_decision_is_the_recorded_one(recorder: Recorder) -> None:
+    result = simulate(recorder.rules, recorder.history)
+    for ruling in result.rulings:
+        event(ruling.verdict.code)
+        recorded = ruling.decided.verdict
+        assert (ruling.verdict.outcome, ruling.verdict.code) == (recorded.outcome, recorded.code)
+        assert not ruling.changed
+    assert result.spent == result.recorded == sum(one.cost for one in recorder.paid if one.counts)
+
+
+@given(recorders(comes_back=False), policies(), st.integers(0, 5_000_000))
+def test_no_policy_would_have_spent_more_than_its_caps(recorder: Recorder, rules: Policy, cap: int) -> None:
+    rules = replace(rules, caps=replace(rules.caps, total=cap))
+    result = simulate(rules, recorder.history)
+    assert result.spent <= cap
+    assert result.recorded == sum(one.cost for one in recorder.paid if one.counts)
+
+
+@given(recorders())
+def test_a_policy_that_forbids_everything_would_have_spent_nothing(recorder: Recorder) -> None:
+    result = simulate(policy(per_payment=0, approval_above=None), recorder.history)
+    assert {ruling.verdict.outcome for ruling in result.rulings} <= {REFUSE}
+    assert result.spent == 0

@@ -13,6 +13,7 @@ import anyio
 from anyio.to_thread import run_sync
 
 from seedance_mcp.chain import Block, Outgoing
+from seedance_mcp.chain.scanning import scan
 from seedance_mcp.errors import ChainError, InvalidPolicy, LedgerError
 from seedance_mcp.guard.policy import Policy
 from seedance_mcp.guard.usage import WINDOWS
@@ -24,8 +25,6 @@ from seedance_mcp.timing import at_most
 SCAN_SECONDS = 15
 PROBE_SECONDS = 3
 AGAIN_SECONDS = 60
-WIDEST, NARROWEST = 10_000, 500
-"""Blocks that one question of a scan spans: as many as a host takes."""
 _ANEW = "Ask the operator to bring the newest ledger back, or to run `seedance-mcp reconcile --new-ledger`."
 
 logger = logging.getLogger(__name__)
@@ -188,17 +187,9 @@ class Continuity:
             raise ChainError(f"no host of {rail.name} answered in time") from None
         then = latest.timestamp - await self._longest_window() // 1000
         found: list[Outgoing] = []
-        first, width = await rail.chain.block_before(then, latest), WIDEST
-        while first <= latest.number:
-            last = min(first + width - 1, latest.number)
-            try:
-                found += await rail.outgoing(self._payer, first, last)
-            except ChainError:
-                if width <= NARROWEST:
-                    raise
-                width //= 2
-                continue
-            first = last + 1
+        first = await rail.chain.block_before(then, latest)
+        async for _, some in scan(lambda first, last: rail.outgoing(self._payer, first, last), first, latest.number):
+            found += some
         # Anybody can make a token say that a wallet has sent nothing.
         return [await self._seen(rail, transfer) for transfer in found if transfer.amount > 0]
 

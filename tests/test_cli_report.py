@@ -108,11 +108,11 @@ def test_spending_is_told_to_programs(shell: Home, by: str) -> None:
 
 def test_spending_is_told_to_spreadsheets(shell: Home) -> None:
     assert shell.run("spend", "--by", "agent", "--csv").out == (
-        "agent,payments,settled_usd,claimed_usd,held_usd,written_off_usd,outside_usd,fees_usd,total_usd,"
+        "agent,payments,settled_usd,claimed_usd,held_usd,written_off_usd,outside_usd,fees_usd,total_usd,refunded_usd,"
         "finished_seconds,usd_per_finished_second\n"
-        "outside,0,0.00,0.00,0.00,0.00,2.00,0.00,2.00,0,\n"
-        "storyboard,5,0.37,0.3615,0.3615,0.36,0.00,0.00,1.453,10,0.0732\n"
-        "trailer,1,0.36,0.00,0.00,0.00,0.00,0.00,0.36,0,\n"
+        "outside,0,0.00,0.00,0.00,0.00,2.00,0.00,2.00,0.00,0,\n"
+        "storyboard,5,0.37,0.3615,0.3615,0.36,0.00,0.00,1.453,0.00,10,0.0732\n"
+        "trailer,1,0.36,0.00,0.00,0.00,0.00,0.00,0.36,0.00,0,\n"
     )
 
 

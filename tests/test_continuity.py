@@ -13,7 +13,8 @@ import pytest
 from seedance_mcp.balance import Balance
 from seedance_mcp.chain import Chain
 from seedance_mcp.chain.eip3009 import AuthorizationHost
-from seedance_mcp.continuity import NARROWEST, Continuity, Mark, Marker
+from seedance_mcp.chain.scanning import NARROWEST
+from seedance_mcp.continuity import Continuity, Mark, Marker
 from seedance_mcp.errors import LedgerError
 from seedance_mcp.guard.policy import Policy
 from seedance_mcp.guard.usage import WALLET

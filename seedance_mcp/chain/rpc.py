@@ -5,7 +5,7 @@ Sources: Ethereum JSON-RPC specification; EIP-20.
 
 import json
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 from typing import Generic, TypeVar
@@ -30,6 +30,8 @@ _QUANTITY = re.compile(r"0x[0-9a-fA-F]{1,24}")
 _CODE = re.compile(r"0x(?:[0-9a-fA-F]{2})*")
 
 Log = Mapping[str, object]
+Topics = Sequence[str | Sequence[str]]
+"""Of an event, by place; several in one place are alternatives."""
 T = TypeVar("T")
 H = TypeVar("H", bound="Host")
 
@@ -63,6 +65,21 @@ class Outgoing:
     block: int
     to: str
     amount: int
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """One Transfer event to a wallet, as a host tells all of it; ``index`` and ``amount`` as in Outgoing.
+
+    ``memo`` is the 32 bytes that the sender wrote beside it, on a chain that has memos.
+    """
+
+    transaction: str
+    index: int
+    block: Block
+    sender: str
+    amount: int
+    memo: bytes | None = None
 
 
 class Host:
@@ -103,20 +120,25 @@ class Host:
         """Every transfer of ``token`` away from ``owner`` in the blocks ``first`` to ``last``, oldest first."""
         found = []
         for log in await self.events(token, [TRANSFER, "0x" + padded(owner)], first, last):
-            topics = log.get("topics")
-            to = self.match(WORD, topics[2] if isinstance(topics, list) and len(topics) == 3 else None)
-            found.append(
-                Outgoing(
-                    self.match(WORD, log.get("transactionHash")),
-                    self.quantity(log.get("logIndex")),
-                    self.quantity(log.get("blockNumber")),
-                    f"0x{to[-40:].lower()}",
-                    int(self.match(WORD, log.get("data")), 16),
-                )
-            )
+            transaction, index, amount = self.moved(log)
+            block = self.quantity(log.get("blockNumber"))
+            found.append(Outgoing(transaction, index, block, self.party(log, 2), amount))
         return found
 
-    async def events(self, token: str, topics: list[str], first: int, last: int | str) -> list[Log]:
+    async def incoming(self, token: str, owner: str, senders: Collection[str], first: int, last: int) -> list[Incoming]:
+        """Every transfer of ``token`` from one of ``senders`` to ``owner`` in these blocks, oldest first.
+
+        Those of nothing are left out: anybody can make a token say that somebody has sent nothing.
+        """
+        found = []
+        for log in await self.events(token, [TRANSFER, any_of(senders), "0x" + padded(owner)], first, last):
+            transaction, index, amount = self.moved(log)
+            if amount > 0:
+                block = await self.block_of(log)
+                found.append(Incoming(transaction, index, block, self.party(log, 1), amount))
+        return found
+
+    async def events(self, token: str, topics: Topics, first: int, last: int | str) -> list[Log]:
         """The events of ``token`` that begin with ``topics``, in the blocks ``first`` to ``last``."""
         query = {"address": token, "fromBlock": tag(first), "toBlock": tag(last), "topics": topics}
         return [log for log in self.logs(await self.ask("eth_getLogs", query)) if is_event(log, token, topics)]
@@ -186,6 +208,17 @@ class Host:
             if len(data) > MAX_ANSWER:
                 raise self.error("answered with too many bytes")
         return bytes(data)
+
+    def moved(self, log: Log) -> tuple[str, int, int]:
+        """Transaction, place in its block and amount of a transfer's event."""
+        transaction, amount = self.match(WORD, log.get("transactionHash")), self.match(WORD, log.get("data"))
+        return transaction, self.quantity(log.get("logIndex")), int(amount, 16)
+
+    def party(self, log: Log, place: int) -> str:
+        """The address in one topic of a Transfer event, in lower case."""
+        topics = log.get("topics")
+        topic = self.match(WORD, topics[place] if isinstance(topics, list) and len(topics) == 3 else None)
+        return f"0x{topic[-40:].lower()}"
 
     def logs(self, logs: object) -> list[Log]:
         if not isinstance(logs, list):
@@ -259,13 +292,18 @@ def members(value: object) -> Log:
     return value if isinstance(value, dict) else {}
 
 
-def is_event(log: Log, token: str, topics: list[str]) -> bool:
+def is_event(log: Log, token: str, topics: Topics) -> bool:
     """Whether the log is ``token``'s, not undone by a reorganisation, and starts with these topics."""
     emitter, found = log.get("address"), log.get("topics")
     if not isinstance(emitter, str) or not isinstance(found, list) or log.get("removed"):
         return False
+    choices = [[topic] if isinstance(topic, str) else topic for topic in topics]
     named = [str(topic).lower() for topic in found[: len(topics)]]
-    return emitter.lower() == token.lower() and named == [topic.lower() for topic in topics]
+    return (
+        emitter.lower() == token.lower()
+        and len(named) == len(choices)
+        and all(topic in [one.lower() for one in among] for topic, among in zip(named, choices, strict=True))
+    )
 
 
 def tag(block: int | str) -> str:
@@ -280,6 +318,10 @@ def address(text: str) -> str:
 
 def padded(owner: str) -> str:
     return address(owner)[2:].lower().rjust(64, "0")
+
+
+def any_of(owners: Collection[str]) -> list[str]:
+    return ["0x" + padded(owner) for owner in sorted(owners)]
 
 
 def word(content: bytes) -> str:

@@ -3,9 +3,10 @@
 Sources: TIP-20; the fees of Tempo transactions, which are priced in attodollars (10^-18 USD) per gas.
 """
 
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 
-from seedance_mcp.chain.rpc import WORD, Block, Host, Log, Transfer, padded, word
+from seedance_mcp.chain.rpc import WORD, Block, Host, Incoming, Log, Transfer, any_of, padded, word
 
 TRANSFER_WITH_MEMO = "0x57bc7354aa85aed339e000bccffabbc529466af35f0772c8f8ee1145927de7f0"
 _ATTO_PER_MICRO = 10**12
@@ -38,6 +39,19 @@ class MemoHost(Host):
             return Transfer(transaction, block.number, block.timestamp, "0x" + to[-40:].lower(), amount)
         return None
 
+    async def incoming(self, token: str, owner: str, senders: Collection[str], first: int, last: int) -> list[Incoming]:
+        """The same with memos. A transfer with a memo makes two events, the one that names the memo right after the
+        other."""
+        found = await super().incoming(token, owner, senders, first, last)
+        if not found:
+            return found
+        topics = [TRANSFER_WITH_MEMO, any_of(senders), "0x" + padded(owner)]
+        memos = {
+            (log.get("transactionHash"), self.quantity(log.get("logIndex")) - 1): self._memo(log)
+            for log in await self.events(token, topics, first, last)
+        }
+        return [replace(one, memo=memos.get((one.transaction, one.index))) for one in found]
+
     async def mined(self, transaction: str) -> Mined | None:
         """What became of a transaction, or None where this host knows of none that was mined."""
         receipt = await self.receipt(transaction)
@@ -47,6 +61,10 @@ class MemoHost(Host):
         if status not in ("0x0", "0x1"):
             raise self.error("answered in the wrong form")
         return Mined(await self.block_of(receipt), status == "0x1", self._fee(receipt))
+
+    def _memo(self, log: Log) -> bytes:
+        topics = log.get("topics")
+        return bytes.fromhex(self.match(WORD, topics[3] if isinstance(topics, list) and len(topics) == 4 else None)[2:])
 
     def _fee(self, receipt: Log) -> int:
         price = self.quantity(receipt.get("gasUsed")) * self.quantity(receipt.get("effectiveGasPrice"))

@@ -37,7 +37,8 @@ def spend(by: str, since: datetime | None, as_json: bool, as_csv: bool, plot: Pa
 
     Days are those of this machine's time zone. Settled is final on the chain, claimed is what the seller says, held has
     an open outcome, and fees are what the network took for what is settled. The price of a finished second is all that
-    was paid, also for uploads and for clips that failed, divided by the seconds of the clips that were saved.
+    was paid, also for uploads and for clips that failed, divided by the seconds of the clips that were saved. Refunded
+    is what sellers sent back, as far as `seedance-mcp claims` has looked; it is taken off nothing.
     """
     if as_json + as_csv + (plot is not None) > 1:
         raise click.UsageError("--json, --csv and --plot exclude one another")

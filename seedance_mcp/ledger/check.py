@@ -4,7 +4,7 @@ import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 
-from seedance_mcp.ledger import audit
+from seedance_mcp.ledger import audit, refunds
 from seedance_mcp.ledger.database import Database, Row, Transaction
 from seedance_mcp.ledger.states import MOVES, NEVER, OPEN, PAID, UNCOUNTED, State
 from seedance_mcp.ledger.windows import ENDED, WIDTHS
@@ -121,6 +121,7 @@ def _audit(tx: Transaction) -> Iterator[str]:
     except ValueError as error:
         yield str(error)
         return
+    yield from _refunds(tx)
     told: dict[int, str] = {}
     signed: dict[int, Mapping[str, object]] = {}
     for row in tx.all("SELECT entry FROM audit ORDER BY seq"):
@@ -142,3 +143,23 @@ def _audit(tx: Transaction) -> Iterator[str]:
             yield f"payment {row['id']} is not what the audit chain says was signed"
         if told.get(row["id"], State.RESERVED) != row["state"]:
             yield f"payment {row['id']} is {row['state']}, and the audit chain ends before that"
+
+
+def _refunds(tx: Transaction) -> Iterator[str]:
+    """What was sent back, against an audit chain that is intact."""
+    told: dict[tuple[object, ...], Mapping[str, object]] = {}
+    purchases: dict[tuple[object, ...], object] = {}
+    for row in tx.all("""SELECT entry FROM audit WHERE entry LIKE '%"event":"refund%' ORDER BY seq"""):
+        entry = json.loads(row["entry"])
+        place = tuple(entry.get(name) for name in ("network", "transaction", "index"))
+        if entry["event"] == refunds.BOOKED:
+            told[place] = entry
+        elif entry["event"] == refunds.ASSIGNED:
+            purchases[place] = entry["purchase"]
+    for refund in refunds.booked(tx):
+        place = (refund.network, refund.transaction, refund.index)
+        entry, facts = told.pop(place, {}), refunds.facts(refund)
+        if {name: entry.get(name) for name in facts} != facts or purchases.get(place) != refund.purchase:
+            yield f"the refund in {refund.transaction} is not what the audit chain says was booked"
+    for _, transaction, _ in told:
+        yield f"the refund in {transaction} is in the audit chain and not in the ledger"

@@ -20,6 +20,14 @@ _COLUMNS = {
     "agent": "payments.agent",
     "rail": "payments.rail",
 }
+UNASSIGNED = "unassigned"
+"""The agent and the model of refunds of which nobody can say what they are for."""
+_REFUNDED = {
+    "quarter": f"refunds.mined_at / {QUARTER}",
+    "model": f"coalesce(purchases.model, '{UNASSIGNED}')",
+    "agent": f"coalesce(purchases.agent, '{UNASSIGNED}')",
+    "rail": "refunds.rail",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +37,7 @@ class Sums:
     ``settled`` and ``fees`` are final on the chain; ``claimed`` is what the seller says, ``held`` has an open outcome
     and ``written_off`` was given up, these three with the bounds of their fees; ``outside`` left the wallet by other
     means than this ledger's. ``payments`` counts what was bought, ``seconds`` are those of the clips that were saved.
+    ``refunded`` came back, and lessens none of these: no limit ever counts it.
     """
 
     payments: int = 0
@@ -39,6 +48,7 @@ class Sums:
     outside: int = 0
     fees: int = 0
     seconds: int = 0
+    refunded: int = 0
 
     def __add__(self, other: "Sums") -> "Sums":
         return Sums(
@@ -50,6 +60,7 @@ class Sums:
             self.outside + other.outside,
             self.fees + other.fees,
             self.seconds + other.seconds,
+            self.refunded + other.refunded,
         )
 
     @property
@@ -65,6 +76,7 @@ class Sums:
 def spend(tx: Transaction, since: int, by: Sequence[str]) -> Mapping[tuple[Any, ...], Sums]:
     """Counted payments reserved from ``since`` (epoch ms) on, summed for each combination of the columns ``by``.
 
+    A refund stands where it came back, whenever its payment was.
     Columns are ``quarter`` (a number: ``reserved_at // QUARTER``), ``model``, ``agent`` and ``rail``.
     """
     columns = ", ".join(f"{_COLUMNS[name]} AS {name}" for name in by)
@@ -77,7 +89,19 @@ def spend(tx: Transaction, since: int, by: Sequence[str]) -> Mapping[tuple[Any, 
         since=since,
     ):
         sums[tuple(row[name] for name in by)] += _sums(row)
+    for row in _refunded(tx, since, by):
+        sums[tuple(row[name] for name in by)] += Sums(refunded=row["amount"])
     return sums
+
+
+def _refunded(tx: Transaction, since: int, by: Sequence[str]) -> list[Row]:
+    columns = ", ".join(f"{_REFUNDED[name]} AS {name}" for name in by)
+    groups = ", ".join(_REFUNDED[name] for name in by)
+    return tx.all(
+        f"""SELECT {columns}, sum(amount) AS amount FROM refunds LEFT JOIN purchases ON purchases.id = refunds.purchase
+            WHERE mined_at >= :since GROUP BY {groups}""",
+        since=since,
+    )
 
 
 def _sums(row: Row) -> Sums:

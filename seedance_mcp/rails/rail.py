@@ -1,7 +1,7 @@
 """What the corridor asks of a rail, whichever it is."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import anyio
 
 from seedance_mcp.balance import Balance
-from seedance_mcp.chain import Block, Chain, Outgoing, Transfer
+from seedance_mcp.chain import Block, Chain, Incoming, Outgoing, Transfer
 from seedance_mcp.errors import ChainError
 from seedance_mcp.ledger.states import Payment
 from seedance_mcp.payment.challenge import Challenge, Offer
@@ -100,6 +100,21 @@ class Rail(ABC):
         found: list[Outgoing] = await self.chain.first(
             lambda host: host.outgoing(self.token.address, payer, first, last)
         )
+        return found
+
+    async def incoming(
+        self,
+        host: Any,  # noqa: ANN401 - of this chain
+        owner: str,
+        senders: Collection[str],
+        first: int,
+        last: int,
+    ) -> list[Incoming]:
+        """Every transfer of the token from ``senders`` to ``owner`` that one host has in these blocks, oldest first.
+
+        Raises ChainError.
+        """
+        found: list[Incoming] = await host.incoming(self.token.address, owner, senders, first, last)
         return found
 
     async def marks(self, transaction: str) -> tuple[bytes, ...]:

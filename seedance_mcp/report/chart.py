@@ -42,7 +42,8 @@ def read_chart(tx: Transaction, by: str, since: date | None, today: date, policy
     spent: dict[str, dict[date, int]] = defaultdict(lambda: defaultdict(int))
     days: dict[int, date] = {}
     for (quarter, group), sums in history.spend(tx, 0, ["quarter", by]).items():
-        spent[group][days.setdefault(quarter, day_of(quarter))] += sums.total
+        if sums.total:
+            spent[group][days.setdefault(quarter, day_of(quarter))] += sums.total
     if not spent:
         return None
     # The windows of the first day that is shown began before it.

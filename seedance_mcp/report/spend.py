@@ -48,10 +48,10 @@ def per_second(sums: Sums) -> int | None:
 
 
 def as_table(spend: Spend) -> str:
-    """In dollars; what was written off or spent outside has a column only where there is any."""
+    """In dollars; what was written off, spent outside or refunded has a column only where there is any."""
     whole = spend.whole
     rare = [name for name in ("written_off", "outside") if getattr(whole, name)]
-    amounts = ["settled", "claimed", "held", *rare, "fees", "total"]
+    amounts = ["settled", "claimed", "held", *rare, "fees", "total", *(["refunded"] if whole.refunded else [])]
     groups = dict(spend.lines) if len(spend.lines) == 1 else {**spend.lines, "sum": whole}
     numbers = ["payments", *(name.replace("_", " ") for name in amounts), "per second"]
     rows = [
@@ -81,7 +81,7 @@ def as_csv(spend: Spend) -> str:
 
 
 def _fields(sums: Sums) -> dict[str, object]:
-    names = ("settled", "claimed", "held", "written_off", "outside", "fees", "total")
+    names = ("settled", "claimed", "held", "written_off", "outside", "fees", "total", "refunded")
     return {
         "payments": sums.payments,
         **{f"{name}_usd": usd(getattr(sums, name)) for name in names},

@@ -102,6 +102,16 @@ class Node:
         )
         return self.transaction(name or f"by {memo.hex()}", block, (moved, amount), (named, amount), gas=gas)
 
+    def between(
+        self, sender: str, to: str, amount: int, block: int, name: str = "back", *, memo: bytes | None = None
+    ) -> str:
+        """A transfer of anybody's."""
+        parties = [topic(sender), topic(to)]
+        events = [([TRANSFER, *parties], amount)]
+        if memo is not None:
+            events.append(([TRANSFER_WITH_MEMO, *parties, "0x" + memo.hex()], amount))
+        return self.transaction(name, block, *events)
+
     def plain(self, to: str, amount: int, block: int, name: str = "plain") -> str:
         return self.transaction(name, block, ([TRANSFER, topic(PAYER), topic(to)], amount))
 

@@ -33,6 +33,7 @@ SUMS: dict[str, dict[str, Any]] = {
     "outside_usd": USD,
     "fees_usd": USD,
     "total_usd": USD,
+    "refunded_usd": USD,
     "finished_seconds": COUNT,
     "usd_per_finished_second": maybe(USD),
 }
@@ -96,3 +97,66 @@ WALLET_NEW = record(address=ADDRESS, keystore=TEXT)
 WALLET_ADDRESS = record(address=ADDRESS)
 ON_A_RAIL = record(address=ADDRESS, network=TEXT, token=TEXT, balance_usd=maybe(USD), error=maybe(TEXT))
 WALLET_BALANCE = record(x402=ON_A_RAIL, mpp=ON_A_RAIL)
+ANSWER = record(purchase_id=TEXT, answer={"enum": ["approved", "denied"]})
+COLLECTED = record(jobs=COUNT)
+BOUGHT = record(
+    purchase_id=TEXT,
+    job_id=maybe(TEXT),
+    status=STATUS,
+    video_path=maybe(TEXT),
+    price_usd=USD,
+    charged_usd=USD,
+    rail={"enum": ["x402", "mpp"]},
+    transaction=maybe(TEXT),
+    duplicate=YES_OR_NO,
+    remarks=rows(TEXT),
+)
+CLAIM_LINE: dict[str, dict[str, Any]] = {
+    "purchase_id": TEXT,
+    "bought_at": TIME,
+    "model": TEXT,
+    "amount_usd": USD,
+    "refunded_usd": USD,
+    "rail": TEXT,
+    "why": {"enum": ["no job", "job failed", "clip lost", "upload lost"]},
+    "state": {"enum": ["open", "refunded"]},
+}
+REFUND = record(
+    amount_usd=USD,
+    rail=TEXT,
+    network=TEXT,
+    transaction=TEXT,
+    log_index=COUNT,
+    sender=ADDRESS,
+    wallet=TEXT,
+    mined_at=TIME,
+    purchase_id=maybe(TEXT),
+)
+CLAIMS = record(
+    since=maybe(DAY),
+    claims=rows(record(**CLAIM_LINE)),
+    sum=record(claims=COUNT, amount_usd=USD, open_usd=USD, refunded_usd=USD),
+    other_refunds=rows(REFUND),
+    looked_up=rows(record(rail=TEXT, booked=COUNT, until=maybe(TIME), problem=maybe(TEXT))),
+)
+CLAIM = record(
+    **CLAIM_LINE,
+    fee_usd=USD,
+    payment={"enum": ["claimed", "settled"]},
+    network=TEXT,
+    token=TEXT,
+    transaction=maybe(TEXT),
+    nonce=maybe(TEXT),
+    wallet=TEXT,
+    recipient=ADDRESS,
+    seller=TEXT,
+    job_id=maybe(TEXT),
+    seller_says=maybe(TEXT),
+    problem=maybe(TEXT),
+    sent_at=maybe(TIME),
+    paid_at=maybe(TIME),
+    job_changed_at=maybe(TIME),
+    path=maybe(TEXT),
+    request={"type": "object"},
+    refunds=rows(REFUND),
+)

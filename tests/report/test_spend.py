@@ -57,6 +57,15 @@ def test_what_is_rare_has_a_column_only_where_there_is_any() -> None:
     )
 
 
+def test_what_came_back_is_taken_off_nothing() -> None:
+    spend = Spend("rail", None, {"x402": Sums(1, settled=360_000, refunded=360_000, seconds=5)})
+    assert as_table(spend) == (
+        "rail  payments  settled  claimed  held  fees  total  refunded  per second\n"
+        "-------------------------------------------------------------------------\n"
+        "x402         1     0.36     0.00  0.00  0.00   0.36      0.36       0.072"
+    )
+
+
 def test_csv_and_json_name_the_same_things() -> None:
     rows = list(csv.DictReader(as_csv(MODELS).splitlines()))
     told = as_json(MODELS)["rows"]

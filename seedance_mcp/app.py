@@ -14,6 +14,9 @@ from anyio import CancelScope
 from anyio.to_thread import run_sync
 
 from seedance_mcp import __version__
+from seedance_mcp.alerts.alerts import Alerts
+from seedance_mcp.alerts.happenings import recipients
+from seedance_mcp.alerts.webhook import open_webhook
 from seedance_mcp.balance import Balance
 from seedance_mcp.chain import Chain
 from seedance_mcp.chain.eip3009 import AuthorizationHost
@@ -73,6 +76,7 @@ class App:
     watcher: Watcher
     eyes: Eyes
     recovery: Recovery
+    alerts: Alerts
     continuity: Continuity | None
     rails: Mapping[str, Rail]
     now: Callable[[], int]
@@ -119,6 +123,8 @@ async def open_app(
             if wallet
             else None
         )
+        webhook = await stack.enter_async_context(open_webhook(settings, now))
+        alerts = Alerts(database=database, policy=policy.current, webhook=webhook, now=now)
         corridor = Corridor(
             studio=studio,
             database=database,
@@ -130,6 +136,7 @@ async def open_app(
             recovery=recovery,
             owner=owner,
             now=now,
+            quoted=lambda quote: alerts.see(recipients(studio.origin, quote)),
         )
         fetcher = Fetcher(world, _own_hosts(settings))
         eyes = Eyes(database, fetcher)
@@ -159,6 +166,7 @@ async def open_app(
                 watcher,
                 eyes,
                 recovery,
+                alerts,
                 continuity,
                 rails,
                 now,
@@ -167,6 +175,7 @@ async def open_app(
             if heir is not None:
                 with CancelScope(shield=True):
                     await _leave(heir, database)
+            await alerts.finish()
 
 
 async def _leave(heir: Heir, database: Database) -> None:

@@ -63,7 +63,7 @@ class Corridor:
     """Everything that a purchase needs, and nothing else may sign.
 
     ``owner`` names this process in the ledger, ``now`` gives epoch milliseconds, ``policy`` the policy in force or
-    raises.
+    raises; ``quoted`` is told of every quote before anything is decided, and must not wait.
     """
 
     def __init__(
@@ -79,6 +79,7 @@ class Corridor:
         recovery: Recovery,
         owner: str,
         now: Callable[[], int],
+        quoted: Callable[[Quote], object] = lambda _: None,
     ) -> None:
         self.studio = studio
         self.database = database
@@ -90,6 +91,7 @@ class Corridor:
         self._continuity = continuity
         self._sender = sender
         self._owner = owner
+        self._quoted = quoted
         self._paying = anyio.Lock()
         self._turns: WeakValueDictionary[bytes, anyio.Lock] = WeakValueDictionary()
 
@@ -182,7 +184,9 @@ class Corridor:
                 request_body=raw,
                 now=self.now() // 1000,
             )
-            return Quote(path, raw, challenge, answer.date)
+            quote = Quote(path, raw, challenge, answer.date)
+            self._quoted(quote)
+            return quote
         complaint = answer.complaint()
         told = f"the seller answered {answer.status} when asked for a price" + (f"; {complaint}" if complaint else "")
         if answer.status in {400, 404, 413, 415, 422}:
@@ -193,8 +197,12 @@ class Corridor:
         """What ``buy`` would decide right now. Changes nothing."""
         policy = await self.policy()
         offer, balance = await self._choose(order, quote, policy)
-        _, usage = await self.usage(order, offer)
-        verdict = rule(policy, order.proposal(offer, balance))(usage)
+        proposal = order.proposal(offer, balance)
+        payer = self.wallet.address if self.wallet else ""
+        intent = order.intent(offer, proposal, origin=self.studio.origin, payer=payer, policy=policy.digest, serial=0)
+        verdict, usage = await self.database.read(
+            reservations.foresee, intent, order.needed(policy), rule(policy, proposal), self.now()
+        )
         try:
             quote.deadline(offer, policy, self.now())
             quote.check_clock(self.now())

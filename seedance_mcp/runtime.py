@@ -57,6 +57,7 @@ class Runtime:
                     self._app = app
                     self._settled.set()
                     group.start_soon(app.watcher.run)
+                    group.start_soon(app.alerts.run)
             except SeedanceError as error:
                 logger.warning("The server cannot buy: %s", error.what)
                 self._fail(error)

@@ -17,7 +17,16 @@ _PLACEHOLDER = re.compile(r"\$\{[^}]*\}|<[^>]*>|\byour[-_ ]", re.IGNORECASE)
 _AGENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
 _NOT_IN_SANDBOX = frozenset(
     f"{PREFIX}{name}"
-    for name in ("STUDIO_URL", "BLOB_URL", "KEYSTORE", "KEYSTORE_PASSWORD_FILE", "BASE_RPC_URL", "TEMPO_RPC_URL")
+    for name in (
+        "STUDIO_URL",
+        "BLOB_URL",
+        "KEYSTORE",
+        "KEYSTORE_PASSWORD_FILE",
+        "BASE_RPC_URL",
+        "TEMPO_RPC_URL",
+        "ALERT_URL",
+        "ALERT_SECRET_FILE",
+    )
 )
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
@@ -46,6 +55,10 @@ class Settings:
     base_rpc_urls: tuple[str, ...]
     tempo_rpc_urls: tuple[str, ...]
     agent: str
+    alert_url: str | None = field(repr=False)
+    """Whoever has a webhook's URL can often write to it: it is not shown."""
+    alert_secret_file: Path | None
+    """Named wherever ``alert_url`` is."""
 
     @classmethod
     def from_env(cls, environ: MutableMapping[str, str] | None = None) -> "Settings":
@@ -55,6 +68,7 @@ class Settings:
         read = _Reader(environ)
         data = Path(platformdirs.user_data_dir(_APP, appauthor=False))
         config = Path(platformdirs.user_config_dir(_APP, appauthor=False))
+        alert_url, alert_secret_file = read.webhook("ALERT_URL", "ALERT_SECRET_FILE")
         return cls(
             studio_url=read.url("STUDIO_URL", STUDIO_URL).rstrip("/"),
             blob_url=read.url("BLOB_URL", BLOB_URL).rstrip("/") + "/",
@@ -70,6 +84,8 @@ class Settings:
             base_rpc_urls=read.urls("BASE_RPC_URL", BASE_RPC),
             tempo_rpc_urls=read.urls("TEMPO_RPC_URL", TEMPO_RPC),
             agent=read.agent("AGENT"),
+            alert_url=alert_url,
+            alert_secret_file=alert_secret_file,
         )
 
     @classmethod
@@ -88,6 +104,8 @@ class Settings:
             base_rpc_urls=(f"{origin}/rpc",),
             tempo_rpc_urls=(f"{origin}/rpc/tempo",),
             ledger=ledger,
+            alert_url=None,
+            alert_secret_file=None,
         )
 
 
@@ -122,6 +140,19 @@ class _Reader:
     def urls(self, name: str, default: str) -> tuple[str, ...]:
         value = self.text(name) or default
         return tuple(checked_url(part.strip(), PREFIX + name) for part in value.split(",") if part.strip())
+
+    def webhook(self, name: str, secret_file: str) -> tuple[str | None, Path | None]:
+        """An URL with the file of the secret that what is sent there is signed with, or neither."""
+        value, secret = self.text(name), self.path(secret_file, None)
+        if not value:
+            return None, None
+        if secret is None:
+            raise InvalidSettings(
+                f"{PREFIX}{name} is set without {PREFIX}{secret_file}",
+                next=f"Make a secret with `(umask 077; openssl rand -base64 32 > FILE)`, name the file in "
+                f"{PREFIX}{secret_file}, and give the secret to the receiver.",
+            )
+        return checked_url(value, PREFIX + name), secret
 
     def agent(self, name: str) -> str:
         value = self.text(name) or "default"

@@ -171,6 +171,40 @@ def test_the_sandbox_looks_at_no_key_and_no_url(home: Path) -> None:
     assert "SEEDANCE_PRIVATE_KEY" not in environ
 
 
+@pytest.mark.parametrize(
+    ("url", "problem"),
+    [
+        ("http://hooks.example/alerts", " is plain http to hooks.example"),
+        ("hooks.example", " is not an https URL"),
+        ("https://ada:secret@hooks.example", " must not hold a user name or password"),
+        ("https://<host>/alerts", " still holds the placeholder"),
+    ],
+)
+def test_alerts_go_to_an_https_url(url: str, problem: str) -> None:
+    assert refused(ALERT_URL=url, ALERT_SECRET_FILE="secret").startswith(f"SEEDANCE_ALERT_URL{problem}")
+
+
+def test_alerts_are_signed_or_not_sent(home: Path) -> None:
+    with pytest.raises(InvalidSettings) as caught:
+        read(ALERT_URL="https://hooks.example/token")
+    assert caught.value.what == "SEEDANCE_ALERT_URL is set without SEEDANCE_ALERT_SECRET_FILE"
+    assert "openssl rand -base64 32" in caught.value.next
+    assert refused(ALERT_URL="https://hooks.example", ALERT_SECRET_FILE="<file>").startswith(
+        "SEEDANCE_ALERT_SECRET_FILE still holds the placeholder"
+    )
+    settings = read(ALERT_URL="https://hooks.example/token", ALERT_SECRET_FILE="~/secret")
+    assert (settings.alert_url, settings.alert_secret_file) == ("https://hooks.example/token", home / "secret")
+    assert "token" not in repr(settings)
+    assert read().alert_url is None
+
+
+def test_the_sandbox_and_a_seller_of_ones_own_send_no_alerts() -> None:
+    named = {"ALERT_URL": "https://hooks.example", "ALERT_SECRET_FILE": "secret"}
+    assert Settings.for_sandbox({f"SEEDANCE_{name}": value for name, value in named.items()}).alert_url is None
+    assert Settings.for_sandbox({"SEEDANCE_ALERT_URL": "not a url"}).alert_url is None
+    assert read(**named).at("http://127.0.0.1:4021", "sqlite:/play/ledger.db").alert_url is None
+
+
 def test_settings_can_be_pointed_at_a_seller_that_serves_everything() -> None:
     settings = read(AGENT="ada").at("http://127.0.0.1:4021", "sqlite:/play/ledger.db")
     assert settings.studio_url == "http://127.0.0.1:4021"

@@ -12,6 +12,7 @@ from seedance_mcp.continuity import Marker
 from seedance_mcp.errors import LedgerError
 from seedance_mcp.guard.usage import WALLET, WINDOWS, Spent, Usage, agent_scope, model_scope
 from seedance_mcp.ledger import audit, operator, views
+from seedance_mcp.ledger.alerts import Post, post
 from seedance_mcp.ledger.database import Database
 from seedance_mcp.ledger.health import Health, health
 from seedance_mcp.opening import ledger_exists, open_ledger
@@ -20,6 +21,7 @@ from seedance_mcp.settings import Settings, expanded
 from seedance_mcp.timing import now
 
 EMPTY = Usage(None, 0, {(WALLET, window): Spent() for window in WINDOWS}, {}, None, None)
+NO_POST = Post()
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,7 @@ class Books:
     findings: tuple[Finding, ...]
     usage: Usage = EMPTY
     policy_seen: bool = False
+    post: Post = NO_POST
 
 
 async def read_books(settings: Settings, rail: Rail) -> Books:
@@ -56,6 +59,7 @@ async def _read(settings: Settings, database: Database, rail: Rail) -> Books:
         (_ledger(settings, found), *await _marker(settings, database, found)),
         await database.read(views.usage, needed, settings.studio_url, rail.name, rail.token.address, now()),
         await database.read(operator.policy_seen, file=False),
+        await database.read(post, now()),
     )
 
 

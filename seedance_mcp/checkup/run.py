@@ -10,6 +10,7 @@ from anyio.abc import TaskGroup
 from anyio.to_thread import run_sync
 
 from seedance_mcp.app import make_rails
+from seedance_mcp.checkup.alerts import check_alerts
 from seedance_mcp.checkup.balances import check_balances, read_balances
 from seedance_mcp.checkup.books import read_books
 from seedance_mcp.checkup.clients import check_clients
@@ -62,6 +63,7 @@ async def examine(settings: Settings, usual: Mapping[str, int]) -> Sequence[Find
     rules, policy = check_policy(settings, usual, seen=books.value.policy_seen)
     clip = everyday_clip(shop_seen.generation or usage.generation)
     lines = [key.value, check_keystore(settings), rules, *books.value.findings]
+    lines.append(check_alerts(settings, books.value.post))
     lines += [check_clock(shop_seen, chains.value), *check_ledger_clock(usage.clock_ahead)]
     lines += [check_seller(shop_seen, usage.generation), *(check_hosts(hosts, policy) for hosts in chains.value)]
     if address is not None:

@@ -27,6 +27,7 @@ COMMANDS = {
     "unfreeze": "ledger",
     "trust": "ledger",
     "reconcile": "ledger",
+    "claims": "claims",
     "audit": "ledger",
     "doctor": "doctor",
 }

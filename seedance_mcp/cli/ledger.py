@@ -1,13 +1,15 @@
 """What the operator tells the ledger: stop, go on, trust, look again, give up."""
 
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeVar
 
 import anyio
 import click
 
+from seedance_mcp.alerts import happenings
 from seedance_mcp.cli.printing import json_option, print_json, tell
-from seedance_mcp.errors import NoWallet, Refused, SeedanceError
+from seedance_mcp.errors import LedgerError, NoWallet, Refused, SeedanceError
 from seedance_mcp.ledger import audit as chain
 from seedance_mcp.ledger import check, operator, payments, views
 from seedance_mcp.ledger.database import Database
@@ -15,6 +17,7 @@ from seedance_mcp.ledger.states import Payment
 from seedance_mcp.money import usd
 from seedance_mcp.opening import open_ledger
 from seedance_mcp.payment.tokens import BASE_USDC, TEMPO_USDCE, address_bytes
+from seedance_mcp.report.claims import as_looked
 from seedance_mcp.settings import Settings
 from seedance_mcp.timing import now
 
@@ -25,15 +28,22 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+ALERT_SECONDS = 3
+
 
 @click.command()
 @click.option("--why", default="by the operator", help="Shown to agents that try to buy.")
 @json_option
 def freeze(why: str, as_json: bool) -> None:
     """Stop all purchases at once, in every running server."""
-    on_ledger(lambda database: database.write(operator.freeze, why, now()))
+    settings = Settings.from_env()
+    on_ledger(lambda database: database.write(happenings.freeze, why, now()), settings)
     words = "Frozen: nothing is signed and nothing signed is sent, until `seedance-mcp unfreeze`."
     tell({"frozen": True, "why": why}, words, as_json=as_json)
+    if settings.alert_url is not None:
+        # Frozen it is; a server sends the alert if this command cannot.
+        with suppress(LedgerError):
+            on_ledger(lambda database: _send_alerts(database, settings), settings)
 
 
 @click.command()
@@ -76,7 +86,7 @@ def trust(address: str | None, generation: str | None, as_json: bool) -> None:
 @click.option("--new-ledger", is_flag=True, help="Vouch for this ledger, whatever lies beside the key.")
 @json_option
 def reconcile(given_up: str | None, new_ledger: bool, as_json: bool) -> None:
-    """Look up every open payment on the chains, and every lost job.
+    """Look up every open payment on the chains, every lost job, and what sellers sent back.
 
     A payment that is given up stays counted, and its purchase stays closed; it only makes room for others to be open.
     A new ledger pays once the wallet's transfers of the longest window were looked up, or once you vouch for it.
@@ -114,6 +124,16 @@ def verify(as_json: bool) -> None:
         click.echo(f"{count} rows, all intact.")
 
 
+async def _send_alerts(database: Database, settings: Settings) -> None:
+    """What waits for the webhook and no server has taken up yet, as far as that goes in a few seconds."""
+    from seedance_mcp.alerts.webhook import open_webhook  # noqa: PLC0415 - no other command here speaks to anybody
+
+    async with open_webhook(settings, now) as webhook:
+        if webhook is not None:
+            with anyio.move_on_after(ALERT_SECONDS):
+                await webhook.deliver(database)
+
+
 async def _verify(database: Database) -> tuple[list[str], int | None]:
     """What is wrong, and the number of rows where the chain itself is intact."""
     problems = await check.check_ledger(database)
@@ -133,6 +153,7 @@ async def _trust(database: Database, seller: str, address: str) -> str | None:
 
 async def _reconcile(given_up: str | None, new_ledger: bool) -> list[dict[str, object]]:
     from seedance_mcp.app import open_app  # noqa: PLC0415 - the other commands need no wallet
+    from seedance_mcp.refunds import look_for_refunds  # noqa: PLC0415 - nor the chains
 
     async with open_app(Settings.from_env()) as app:
         before = await app.database.read(views.open_payments)
@@ -146,6 +167,8 @@ async def _reconcile(given_up: str | None, new_ledger: bool) -> list[dict[str, o
             await app.recovery.look_up(payment.purchase)
         if given_up is not None:
             await _write_off(app, given_up)
+        for sentence in as_looked(await look_for_refunds(app.database, app.rails, app.policy.current, app.now)):
+            click.echo(sentence, err=True)
         return [await _looked_up(app, payment) for payment in before]
 
 

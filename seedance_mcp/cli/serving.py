@@ -77,7 +77,8 @@ def _serve_http(server: "MCPServer[None]", listener: socket.socket) -> None:
     host, port = listener.getsockname()[:2]
     click.echo(f"MCP at http://{f'[{host}]' if ':' in host else host}:{port}/mcp", err=True)
     app = server.streamable_http_app(host=host)
-    uvicorn.Server(uvicorn.Config(app, log_config=None)).run(sockets=[listener])
+    # httptools, where it is installed, refuses a blank behind the value of a header.
+    uvicorn.Server(uvicorn.Config(app, log_config=None, http="h11")).run(sockets=[listener])
 
 
 @click.command()

@@ -185,6 +185,7 @@ async def _watched(opening: Callable[[], AbstractAsyncContextManager[App]]) -> A
     failure: Exception | None = None
     async with opening() as app, anyio.create_task_group() as group:
         group.start_soon(app.watcher.run)
+        group.start_soon(app.alerts.run)
         try:
             yield app
         except Exception as error:  # noqa: BLE001 - raised again below

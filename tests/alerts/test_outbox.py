@@ -1,0 +1,116 @@
+"""Alerts in the ledger: one for each happening, one sender at a time, none forgotten."""
+
+from collections.abc import AsyncIterator
+from contextlib import closing
+from importlib import resources
+from pathlib import Path
+
+import apsw
+import pytest
+
+import seedance_mcp.ledger
+from seedance_mcp.alerts import happenings
+from seedance_mcp.ledger import alerts
+from seedance_mcp.ledger.alerts import LEASE, LIFE, Alert, Parcel, Post
+from seedance_mcp.ledger.check import check_ledger
+from seedance_mcp.ledger.sqlite import SQLite
+from seedance_mcp.ledger.states import DAY
+from tests.ledger.examples import NOW, Desk
+
+ALERT = Alert("budget wallet day", "budget.threshold_reached", "80 % is reached", {"cap_usd": "10.00"})
+
+
+@pytest.fixture
+async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
+    database = await SQLite.open(tmp_path / "ledger.db", "real")
+    yield Desk(database)
+    await database.close()
+
+
+async def raised(desk: Desk, happening: str = ALERT.happening) -> None:
+    await desk.database.write(alerts.add, Alert(happening, ALERT.type, ALERT.message, ALERT.facts), desk.now)
+
+
+async def handed_out(desk: Desk) -> Parcel:
+    parcel = await desk.database.write(alerts.hand_out, desk.now)
+    assert parcel is not None
+    return parcel
+
+
+async def test_a_happening_is_raised_once_until_it_is_over(desk: Desk) -> None:
+    for _ in range(2):
+        await raised(desk)
+    assert await desk.database.write(alerts.take_untold, desk.now) == [ALERT.message]
+    stands = await desk.database.read(alerts.standing, [ALERT.happening, "another"])
+    await desk.database.write(alerts.end, stands[ALERT.happening])
+    await raised(desk)
+    assert await desk.database.write(alerts.take_untold, desk.now) == [ALERT.message]
+    assert await desk.database.read(alerts.post, desk.now) == Post(waiting=2)
+
+
+async def test_an_alert_is_in_one_hand_at_a_time_and_after_its_lease_in_the_next(desk: Desk) -> None:
+    await raised(desk)
+    first = await handed_out(desk)
+    assert not await desk.database.read(alerts.is_due, desk.now + LEASE - 1)
+    assert await desk.database.write(alerts.hand_out, desk.now + LEASE - 1) is None
+    desk.now += LEASE
+    second = await handed_out(desk)
+    assert (second.message_id, second.body) == (first.message_id, first.body)
+    assert (first.attempt, second.attempt) == (1, 2)
+    # The first one wakes up and says that it failed, which is nothing to the second.
+    await desk.database.write(alerts.postpone, first, desk.now)
+    assert not await desk.database.read(alerts.is_due, desk.now)
+    await desk.database.write(alerts.delivered, second)
+    assert await desk.database.read(alerts.post, desk.now + LEASE) == Post()
+
+
+async def test_the_one_that_waits_longest_comes_first(desk: Desk) -> None:
+    for happening in ("one", "two"):
+        await raised(desk, happening)
+        desk.now += 1
+    first = await handed_out(desk)
+    await desk.database.write(alerts.postpone, first, desk.now + 5)
+    assert (await handed_out(desk)).id != first.id
+    desk.now += 5
+    assert (await handed_out(desk)).id == first.id
+
+
+async def test_news_of_yesterday_is_neither_said_nor_sent_and_what_was_tried_is_counted_as_lost(desk: Desk) -> None:
+    await raised(desk, "tried")
+    await handed_out(desk)
+    await raised(desk, "never tried")
+    desk.now += LIFE
+    assert not await desk.database.read(alerts.is_due, desk.now)
+    assert await desk.database.write(alerts.hand_out, desk.now) is None
+    assert await desk.database.write(alerts.take_untold, desk.now) == []
+    assert await desk.database.read(alerts.post, desk.now) == Post(waiting=0, lost=1)
+    assert await desk.database.read(alerts.post, desk.now + 7 * DAY) == Post()
+
+
+async def test_each_freeze_is_one_alert_and_the_ledger_stays_sound(desk: Desk) -> None:
+    for why in ("a leak", "a leak"):
+        await desk.database.write(happenings.freeze, why, desk.now)
+    messages = await desk.database.write(alerts.take_untold, desk.now)
+    assert messages == ["All purchases were frozen (a leak); `seedance-mcp unfreeze` allows them again"] * 2
+    assert (await desk.usage()).frozen == "a leak"
+    assert await check_ledger(desk.database) == []
+
+
+async def test_a_ledger_of_the_schema_before_gets_its_place_for_alerts(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    scripts = resources.files(seedance_mcp.ledger) / "migrations"
+    with closing(apsw.Connection(str(path))) as connection:
+        for script in sorted(scripts.iterdir(), key=lambda script: script.name):
+            if script.name < "0008":
+                connection.execute(script.read_text(encoding="utf-8"))
+        connection.execute("PRAGMA user_version = 7")
+        connection.execute(
+            """INSERT INTO ledger (only_row, id, kind, created_at, clock, frozen)
+               VALUES (1, 'one', 'real', 1, 2, 'a leak')"""
+        )
+    old = Desk(await SQLite.open(path, "real"), NOW)
+    assert (await old.usage()).frozen == "a leak"
+    assert await old.database.read(alerts.untold, old.now) == []
+    await raised(old)
+    assert await old.database.read(alerts.untold, old.now) == [ALERT.message]
+    await old.database.close()

@@ -68,7 +68,7 @@ class StrictTool(Tool):
         cause = error.__cause__
         if isinstance(cause, SeedanceError):
             return cause
-        if isinstance(cause, ValidationError):
+        if isinstance(cause, ValidationError) and cause.title == self.fn_metadata.arg_model.__name__:
             return InvalidArgument(_first_problem(cause), next="Call again with that argument changed.")
         logger.error("%s ended in a fault of its own", self.name, exc_info=error)
         if not self.pays:

@@ -258,7 +258,7 @@ def outcome_unknown(purchase: Purchase, uploads: int = 0) -> OutcomeUnknown:
     if payment.state is State.SIGNED:
         what = f"the payment of {dollars(payment.amount)} was signed and not sent{why}"
     else:
-        what = f"the seller did not confirm the payment of {dollars(payment.amount)}{why}"
+        what = f"the payment of {dollars(payment.amount)} was sent and not confirmed{why}"
     error = OutcomeUnknown(what + paid, purchase_id=purchase.id)
     error.charged = uploads
     return error

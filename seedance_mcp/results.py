@@ -1,13 +1,11 @@
 """What the tools answer: the typed results, and how a record of the ledger becomes one."""
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, Field
 
-from seedance_mcp.errors import sentence
-from seedance_mcp.ledger.states import UNCOUNTED, State
 from seedance_mcp.money import dollars, usd
+from seedance_mcp.standing import Status, next_step, problem, status_of, utc
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,7 +16,6 @@ if TYPE_CHECKING:
     from seedance_mcp.uploads import Hosted
 
 Usd = Annotated[str, Field(description='Dollars as a decimal string, such as "0.36".')]
-Status = Literal["awaiting_approval", "denied", "payment_unknown", "pending", "loading", "complete", "failed"]
 
 
 class WindowLine(BaseModel):
@@ -183,7 +180,7 @@ def estimate_result(estimate: "Estimate", table_date: str) -> EstimateResult:
             "source": "live_quote" if estimate.live else "price_table",
             "table_date": table_date,
             "quote_id": estimate.quote.id if estimate.quote else None,
-            "expires_at": _time(estimate.quote.expires_at) if estimate.quote else None,
+            "expires_at": utc(estimate.quote.expires_at) if estimate.quote else None,
             "offers": [
                 {"rail": o.rail, "network": o.network, "amount_usd": usd(o.amount), "fee_usd": usd(o.fee)}
                 for o in estimate.offers
@@ -236,23 +233,22 @@ def generate_result(bought: "Bought", budget: "Budget", now: int) -> GenerateRes
         transaction=purchase.payment.transaction_hash,
         duplicate=bought.duplicate,
         budget=budget_result(budget),
-        next=_next(bought, now),
+        next=next_step(purchase, now),
     )
 
 
 def job_result(purchase: "Purchase", now: int) -> JobResult:
     """``now`` is epoch milliseconds: a question that nobody answered in time was answered with no."""
     job = purchase.job
-    status = status_of(purchase, now)
     return JobResult(
-        status=status,
+        status=status_of(purchase, now),
         progress=job.progress if job else None,
         video_path=job.video_path if job else None,
         video_url=job.video_url if job else None,
         thumbnail_url=job.thumbnail_url if job else None,
-        expires_at=_time(job.links_die_at) if job and job.links_die_at else None,
+        expires_at=utc(job.links_die_at) if job and job.links_die_at else None,
         price_usd=usd(purchase.payment.amount),
-        error=_error(purchase, job, status),
+        error=problem(purchase, now),
         purchase_id=purchase.id,
         job_id=job.id if job else None,
         findings=_findings(job.findings) if job and job.findings is not None else None,
@@ -277,9 +273,9 @@ def receipt(purchase: "Purchase") -> ReceiptResult:
         seller=payment.origin,
         transaction=payment.transaction_hash,
         nonce=f"0x{payment.nonce.hex()}" if payment.nonce else None,
-        reserved_at=_time(payment.reserved_at),
-        sent_at=_time(payment.sent_at) if payment.sent_at else None,
-        ended_at=_time(payment.ended_at) if payment.ended_at else None,
+        reserved_at=utc(payment.reserved_at),
+        sent_at=utc(payment.sent_at) if payment.sent_at else None,
+        ended_at=utc(payment.ended_at) if payment.ended_at else None,
         job_id=purchase.job.id if purchase.job else None,
         request=dict(purchase.request),
     )
@@ -304,109 +300,3 @@ def _findings(seen: "Mapping[str, Any]") -> FindingsResult:
             "last_frame_likeness": seen["last_likeness"],
         }
     )
-
-
-def status_of(purchase: "Purchase", now: int) -> Status:
-    """``complete`` only once the clip is on disk, or never will be."""
-    job = purchase.job
-    if purchase.payment.state is State.INTENDED and purchase.approval is not None:
-        return "awaiting_approval" if purchase.approval.stands(now) else "denied"
-    if job is None:
-        uploaded = purchase.upload is not None and purchase.upload.url is not None
-        if uploaded:
-            return "complete"
-        return "failed" if purchase.payment.state in UNCOUNTED | {State.WRITTEN_OFF} else "payment_unknown"
-    if job.video_path is not None or job.lost:
-        return "complete"
-    if job.status == "failed":
-        return "failed"
-    return "pending" if job.status == "pending" else "loading"
-
-
-def progress(purchase: "Purchase", now: int) -> tuple[int, int, str]:
-    """How far a clip is, of 100, in words for a person who waits."""
-    job, status = purchase.job, status_of(purchase, now)
-    done = (job.progress if job else None) or 0
-    words = {
-        "awaiting_approval": "A human is asked whether to pay.",
-        "denied": "The payment was not approved.",
-        "payment_unknown": "The payment is being looked up.",
-        "pending": "The seller has accepted the job.",
-        "loading": f"The clip is being rendered: {done} %." if done < 100 else "The clip is being saved.",
-        "complete": "The clip cannot be had any more." if job is not None and job.lost else "The clip is saved.",
-        "failed": "The job failed." if job is not None else "The payment was never taken.",
-    }
-    return (100 if status == "complete" else min(done, 99), 100, words.get(status, status))
-
-
-def _error(purchase: "Purchase", job: "ClipJob | None", status: Status) -> str | None:
-    if status in {"awaiting_approval", "denied"}:
-        return _unanswered(purchase, status)
-    if job is None:
-        return None if status == "complete" else _undelivered(purchase)
-    money = _money(purchase)
-    if job.status == "failed":
-        told = f': it says "{job.error.rstrip(".")}"' if job.error else ""
-        failure = sentence(f"The seller could not make the clip{told}")
-        way = "raise take to try again" if purchase.paid else "call check_job before you buy again"
-        return f"{failure} {money}; {way}."
-    if job.lost:
-        loss = sentence(f"{money}, and the clip cannot be had any more: {job.error}")
-        return f"{loss} Tell the operator."
-    return f"{job.error}; it is tried again." if job.error else None
-
-
-def _unanswered(purchase: "Purchase", status: Status) -> str:
-    approval = purchase.approval
-    assert approval is not None
-    if approval.answer == "approved" and status == "awaiting_approval":
-        return "It is approved, and nothing was charged yet; call generate_video again with the same arguments."
-    if status == "awaiting_approval":
-        return (
-            f"Nothing was charged. The operator is asked until {_time(approval.expires_at)}: "
-            f"`seedance-mcp approve {purchase.id}`; then call generate_video again with the same arguments."
-        )
-    if approval.answer == "denied":
-        return f"Nothing was charged: {approval.answered_by} said no, which holds for 24 hours."
-    return "Nothing was charged: nobody answered in time. Call generate_video again to ask once more."
-
-
-def _undelivered(purchase: "Purchase") -> str:
-    money = _money(purchase)
-    if purchase.payment.state in UNCOUNTED:
-        return f"{money}; buy again if it is still wanted."
-    if purchase.payment.state is State.WRITTEN_OFF:
-        return f"{money}, and the operator gave it up; it stays counted."
-    if purchase.model == "upload":
-        return f"{money}, and the image is not stored yet; call upload_image again with the same image."
-    if purchase.paid:
-        return f"{money}, and the seller has not named the job yet; do not buy again, call check_job."
-    return f"{money}; it counts; do not buy again, call check_job."
-
-
-def _money(purchase: "Purchase") -> str:
-    amount = dollars(purchase.payment.amount)
-    if purchase.paid:
-        return f"{amount} was charged"
-    if purchase.payment.state in UNCOUNTED:
-        return f"The payment of {amount} was never taken, and nothing was charged"
-    return f"The outcome of the payment of {amount} is not known yet"
-
-
-def _next(bought: "Bought", now: int) -> str:
-    purchase, job = bought.purchase, bought.purchase.job
-    if purchase.payment.state is State.INTENDED:
-        return _unanswered(purchase, status_of(purchase, now))
-    if job is None and purchase.payment.state in UNCOUNTED:
-        return "The payment was never taken. Call generate_video again to buy the clip."
-    if job is None:
-        return f"Do not buy again. Call check_job with purchase_id {purchase.id}."
-    if job.video_path is not None:
-        return f"The clip is at {job.video_path}."
-    if job.status == "failed":
-        return f"The job failed. Call generate_video again with take={purchase.take + 1} to buy another take."
-    return f"Call check_job with job_id {job.id} and wait_seconds=50 until status is complete."
-
-
-def _time(milliseconds: int) -> str:
-    return datetime.fromtimestamp(milliseconds // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -28,10 +28,10 @@ from seedance_mcp.results import (
     estimate_result,
     generate_result,
     job_result,
-    progress,
     upload_result,
 )
 from seedance_mcp.runtime import Runtime
+from seedance_mcp.standing import progress
 from seedance_mcp.timing import begin_call, elapsed
 
 if TYPE_CHECKING:

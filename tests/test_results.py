@@ -10,16 +10,8 @@ from seedance_mcp.ledger.operator import Quote
 from seedance_mcp.ledger.states import OPEN, PAID, ClipJob, Payment, Purchase, State, Upload
 from seedance_mcp.payment.offer import Offer
 from seedance_mcp.payment.tokens import BASE_USDC
-from seedance_mcp.results import (
-    Status,
-    budget_result,
-    estimate_result,
-    generate_result,
-    job_result,
-    progress,
-    status_of,
-    upload_result,
-)
+from seedance_mcp.results import budget_result, estimate_result, generate_result, job_result, upload_result
+from seedance_mcp.standing import Status, progress, status_of
 from seedance_mcp.uploads import Hosted
 
 NOON = 1_700_049_600_000
@@ -78,7 +70,10 @@ def test_a_clip_is_complete_only_once_it_is_on_disk_or_never_will_be(bought: Pur
         (purchase(upload=UPLOAD), None),
         (
             purchase(State.UNKNOWN),
-            "The outcome of the payment of $0.36 is not known yet; it counts; do not buy again, call check_job.",
+            (
+                "The outcome of the payment of $0.36 is not known yet; it counts against the budget; "
+                "do not buy again, call check_job."
+            ),
         ),
         (
             purchase(State.CLAIMED),
@@ -92,12 +87,15 @@ def test_a_clip_is_complete_only_once_it_is_on_disk_or_never_will_be(bought: Pur
             purchase(job=FAILED),
             (
                 'The seller could not make the clip: it says "No faces, please". $0.36 was charged; '
-                "raise take to try again."
+                "call generate_video again with take=2 to buy another take."
             ),
         ),
         (
             purchase(job=job(status="failed")),
-            "The seller could not make the clip. $0.36 was charged; raise take to try again.",
+            (
+                "The seller could not make the clip. $0.36 was charged; "
+                "call generate_video again with take=2 to buy another take."
+            ),
         ),
         (
             purchase(job=LOST),
@@ -157,7 +155,7 @@ def test_progress_reaches_a_hundred_only_at_the_end(bought: Purchase, told: tupl
         (purchase(job=SAVED), "The clip is at /clips/dawn.mp4."),
         (
             purchase(job=FAILED, take=2),
-            "The job failed. Call generate_video again with take=3 to buy another take.",
+            "The job failed: call generate_video again with take=3 to buy another take.",
         ),
     ],
 )

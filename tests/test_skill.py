@@ -6,7 +6,7 @@ from typing import get_args
 
 import pytest
 
-from seedance_mcp.results import Status
+from seedance_mcp.standing import Status
 
 ROOT = Path(__file__).parent.parent
 SKILL = (ROOT / "skills" / "seedance" / "SKILL.md").read_text()

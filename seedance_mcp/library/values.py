@@ -9,7 +9,7 @@ from typing import Literal, Required, TypedDict
 
 from seedance_mcp.errors import Refused, SeedanceError
 from seedance_mcp.money import usd
-from seedance_mcp.results import Status
+from seedance_mcp.standing import Status
 
 
 class Micros(int):

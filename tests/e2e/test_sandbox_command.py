@@ -67,7 +67,7 @@ async def test_a_job_that_fails_stays_charged_until_another_take_is_asked_for(tr
         again = await agent.ok("generate_video", **request)
 
     assert job["status"] == "failed"
-    assert "$0.04 was charged; raise take to try again." in job["error"]
+    assert "$0.04 was charged; call generate_video again with take=2" in job["error"]
     assert (again["duplicate"], again["charged_usd"]) == (True, "0.00")
     assert "take=2" in again["next"]
 

@@ -15,11 +15,14 @@ import pytest
 from mcp import Client
 from mcp.client.stdio import StdioServerParameters, stdio_client
 
+from seedance_mcp.clients import Client as Written
+from seedance_mcp.clients import Entry, known_clients, snippet
 from seedance_mcp.settings import Settings
 from tests.shell import Shell
 
 ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "docs" / "clients.md").read_text()
+README = (ROOT / "README.md").read_text()
 TOOLS = ["estimate_cost", "upload_image", "generate_video", "check_job"]
 _BLOCK = re.compile(r"^```(json|toml|sh)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"(?:https://cursor\.com|https://insiders\.vscode\.dev|cursor://|vscode:)[^\s)]*")
@@ -56,7 +59,12 @@ def links() -> list[Config]:
 
 
 def of_link(link: str) -> Config:
-    """Cursor's configuration is base64, VS Code's is plain; VS Code's own link has the name in it."""
+    """Cursor's configuration is base64, VS Code's is plain; VS Code's own link has the name in it.
+
+    Sources: "MCP Install Links" in Cursor's documentation, "Add and manage MCP servers" in that of VS Code; the https
+    forms are the two programs' own redirects, as the READMEs of the servers of Playwright and of GitHub carry
+    them.
+    """
     parts = urlsplit(link)
     if parts.scheme == "vscode":
         document = json.loads(unquote(parts.query))
@@ -89,6 +97,33 @@ def placed(config: Config, home: Path) -> dict[str, str]:
 def home(tmp_path: Path) -> Path:
     (tmp_path / "Pictures").mkdir()
     return tmp_path
+
+
+def test_the_readme_has_the_same_texts_for_the_same_clients() -> None:
+    _, _, rest = README.partition("\n## Clients\n")
+    texts, _, _ = rest.partition("\n## ")
+    titles = ["Claude Desktop", "Claude Code", "Cursor", "VS Code", "Codex"]
+    assert re.findall(r"<summary><b>(.+)</b></summary>", texts) == titles
+    for title, text in zip(titles, re.split(r"<details>", texts)[1:], strict=True):
+        _, _, here = PAGE.partition(f"\n## {title}\n")
+        ((language, block),) = _BLOCK.findall(text)
+        assert f"```{language}\n{block}```" in here.partition("\n## ")[0]
+    assert len(_LINK.findall(texts)) == 2
+    assert set(_LINK.findall(texts)) < set(_LINK.findall(PAGE))
+
+
+@pytest.mark.parametrize("client", known_clients({"HOME": "/home/you"}, Path("/home/you"), "linux"))
+def test_init_writes_the_entry_that_the_page_shows(client: Written) -> None:
+    """But for what a client fills in by itself, and Codex's own time-outs, which it may do without."""
+    _, _, rest = PAGE.partition(f"\n## {client.title.partition(',')[0]}\n")
+    language = "toml" if client.is_toml else "json"
+    text = next(text for found, text in _BLOCK.findall(rest.partition("\n## ")[0]) if found == language)
+    shown = tomllib.loads(text) if client.is_toml else json.loads(text)
+    (entry,) = shown[client.key].values()
+    written = snippet(client, Entry("seedance", entry["command"], tuple(entry["args"]), entry["env"]))
+    document = tomllib.loads(written) if client.is_toml else json.loads(written)
+    own = {"startup_timeout_sec", "tool_timeout_sec"} if client.is_toml else set()
+    assert document == {client.key: {"seedance": {key: entry[key] for key in entry if key not in own}}}
 
 
 def test_every_client_has_its_block() -> None:

@@ -20,6 +20,8 @@ from seedance_mcp.recovery import DEFAULT_AGREE
 
 LOOK_SECONDS = 60
 """For one wallet on one rail. What was looked through by then is kept, and the next look goes on from there."""
+PIECE_SECONDS = 15
+"""For one host's answer about one piece of the chain: a slow one is asked about fewer blocks next."""
 
 T = TypeVar("T")
 
@@ -56,7 +58,9 @@ async def look_for_refunds(
         wallets = await database.read(refunds.wallets, rail.token.network, rail.token.address)
         looked += [await _Look(database, rail, wallet, agree, now).look() for wallet in wallets]
     # What an earlier look could not tell may be certain by now.
-    await database.write(claims.assign, now())
+    pairs = await database.read(claims.plan, now())
+    if pairs:
+        await database.write(claims.assign, pairs, now())
     return looked
 
 
@@ -88,15 +92,19 @@ class _Look:
         finals = await self._ask(self._rail.chain.hosts, lambda host: host.finalized())
         last = sorted((block.number for block in finals.values()), reverse=True)[self._agree - 1]
         final = {host: block for host, block in finals.items() if block.number >= last}
-        first = await self._first(final)
-        async for end, answers in scan(lambda first, last: self._listed(list(final), first, last), first, last):
+        hosts = list(final)
+        begin = await self._first(final)
+        async for end, answers in scan(lambda first, last: self._listed(hosts, first, last), begin, last):
             found, sure = _agreed(answers, self._agree, end)
-            block = await self._rail.chain.block(max(sure, 0))
-            self._booked += await self._database.write(self._book, found, Reached(block.number, block.timestamp * 1000))
+            if sure >= begin:
+                block = await self._agreed_block(hosts, sure)
+                reached = Reached(block.number, block.timestamp * 1000)
+                self._booked += await self._database.write(self._book, found, reached)
             if sure < end:
                 raise ChainError(
                     f"The RPC hosts of {self._rail.name} do not agree on the transfers in block {sure + 1}"
                 )
+            begin = end + 1
 
     async def _first(self, final: Mapping[Any, Block]) -> int:
         """The block after the one that was reached, or at first one that no host calls younger than any payment."""
@@ -115,14 +123,32 @@ class _Look:
         )
         return list(answers.values())
 
+    async def _agreed_block(self, hosts: Sequence[Any], number: int) -> Block:
+        """What enough hosts say of one block, its time included. Raises ChainError."""
+        answers: dict[Any, Block] = await self._ask(hosts, lambda host: host.block(number))
+        ((block, count),) = Counter(answers.values()).most_common(1)
+        if count < self._agree:
+            raise ChainError(f"The RPC hosts of {self._rail.name} do not agree on block {number}")
+        return block
+
     async def _ask(self, hosts: Sequence[Any], read: Callable[[Any], Awaitable[T]]) -> dict[Any, T]:
-        """The answer of each host that gives one. Raises ChainError where too few do."""
-        answers, reasons = {}, []
-        for host in hosts:
+        """The answer of each host that gives one in time. Raises ChainError where too few do."""
+        answers: dict[Any, T] = {}
+        reasons = []
+
+        async def ask(host: Any) -> None:  # noqa: ANN401 - of any chain
             try:
-                answers[host] = await read(host)
+                with anyio.fail_after(PIECE_SECONDS):
+                    answers[host] = await read(host)
             except ChainError as error:
                 reasons.append(error.what)
+            except TimeoutError:
+                reasons.append(f"The RPC host {host.name} took longer than {PIECE_SECONDS} seconds")
+
+        # All at once: a host that is slow each time keeps nobody else from an answer.
+        async with anyio.create_task_group() as group:
+            for host in hosts:
+                group.start_soon(ask, host)
         if len(answers) < self._agree:
             few = f"{self._agree} RPC hosts of {self._rail.name} must agree, and {len(answers)} answered"
             raise ChainError("; ".join([few, *reasons]))

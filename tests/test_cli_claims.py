@@ -1,14 +1,20 @@
 """What the seller owes, from the commands as processes on a ledger with history."""
 
+import errno
 import json
+import os
 import stat
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import anyio
 import pytest
 from jsonschema import Draft202012Validator
 
+import seedance_mcp.refunds
+from seedance_mcp.cli.claims import _write_once
+from seedance_mcp.cli.ledger import _reconcile
+from seedance_mcp.errors import LedgerBusy
 from seedance_mcp.ledger import jobs
 from seedance_mcp.ledger.check import check_ledger
 from seedance_mcp.ledger.sqlite import SQLite
@@ -144,6 +150,22 @@ def test_each_claim_is_written_to_a_file_of_its_own_once(shell: Shell, tmp_path:
     assert (file.read_text(), len(list(folder.iterdir()))) == ("mine", 4)
 
 
+def test_half_of_a_file_is_not_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(descriptor: int, *_: str, **__: str) -> IO[str]:
+        os.write(descriptor, b"{")
+        os.close(descriptor)
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fdopen", full)
+        with pytest.raises(OSError, match="No space"):
+            _write_once(tmp_path / "claim.json", "{}")
+    assert list(tmp_path.iterdir()) == []
+    assert _write_once(tmp_path / "claim.json", "{}")
+    assert not _write_once(tmp_path / "claim.json", "[]")
+    assert (tmp_path / "claim.json").read_text() == "{}"
+
+
 def test_nothing_owed_is_said(tmp_path: Path) -> None:
     ran = Shell(tmp_path).run("claims")
     assert (ran.code, ran.out) == (0, "Nothing was paid that was not delivered.\n")
@@ -188,6 +210,24 @@ async def test_without_a_chain_the_claims_are_shown_and_what_was_not_looked_up(t
     assert ran.code == 0
     assert "job failed" in ran.out
     assert "Refunds over x402 have not been looked up at all yet. 2 RPC hosts of x402 must agree" in ran.out
+
+
+async def test_what_became_of_the_payments_is_told_also_where_no_refund_can_be_booked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def busy(*_: object) -> None:
+        raise LedgerBusy("the ledger is busy")
+
+    home = Shell(tmp_path)
+    database = await SQLite.open(home.ledger, "real")
+    payment = await Desk(database, NOW).at(State.CLAIMED)
+    await database.close()
+    for name, value in home.environment().items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(seedance_mcp.refunds, "look_for_refunds", busy)
+    (looked,) = await _reconcile(None, new_ledger=False)
+    assert looked["purchase_id"] == payment.purchase
+    assert capsys.readouterr().err == "Refunds could not be looked up: the ledger is busy.\n"
 
 
 async def run(home: Shell, *arguments: str, **settings: str) -> Ran:

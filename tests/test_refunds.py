@@ -5,17 +5,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import anyio
 import httpx
 import pytest
 
+import seedance_mcp.refunds
 from seedance_mcp.balance import Balance
 from seedance_mcp.chain import Chain
 from seedance_mcp.chain.eip3009 import AuthorizationHost
+from seedance_mcp.chain.rpc import Log, Topics
 from seedance_mcp.chain.tip20 import MemoHost
 from seedance_mcp.errors import LedgerError
 from seedance_mcp.guard.policy import Policy
 from seedance_mcp.guard.usage import WALLET
-from seedance_mcp.ledger import jobs, refunds
+from seedance_mcp.ledger import claims, jobs, refunds
 from seedance_mcp.ledger.check import check_ledger
 from seedance_mcp.ledger.refunds import Refund
 from seedance_mcp.ledger.sqlite import SQLite
@@ -162,6 +165,85 @@ async def test_a_host_on_another_fork_books_nothing(till: Till) -> None:
     assert (await till.look())[0].booked == 0
 
 
+async def test_a_lying_host_alone_tells_no_time(till: Till) -> None:
+    await till.failed("dawn")
+    till.base[0].ahead = 1_000_000
+    (looked,) = await till.look()
+    assert (looked.until, "do not agree on block" in str(looked.problem)) == (None, True)
+    till.base.append(Node(BASE_USDC))
+    assert await till.look() == [Looked("x402", 0, NOW * 1000, None)]
+
+
+async def test_nothing_was_looked_through_where_the_first_block_is_in_doubt(till: Till) -> None:
+    await till.failed("dawn")
+    await till.look()
+    first = till.base[0].spans[0][0]
+    await till.desk.database.write(lambda tx: tx.do("DELETE FROM refund_scans"))
+    till.base[0].between(PAY_TO, PAYER, CLIP, first)
+    (looked,) = await till.look()
+    assert (looked.until, f"in block {first}" in str(looked.problem)) == (None, True)
+
+
+def stall(monkeypatch: pytest.MonkeyPatch, widest: int, *names: str) -> None:
+    """These hosts never answer a question for the events of more blocks."""
+
+    async def events(host: AuthorizationHost, token: str, topics: Topics, first: int, last: int) -> list[Log]:
+        if host.name in names and last - first >= widest:
+            await anyio.sleep_forever()
+        return await answered(host, token, topics, first, last)
+
+    answered = AuthorizationHost.events
+    monkeypatch.setattr(AuthorizationHost, "events", events)
+    monkeypatch.setattr(seedance_mcp.refunds, "PIECE_SECONDS", 0.5)
+
+
+async def test_hosts_that_are_slow_are_asked_about_fewer_blocks(till: Till, monkeypatch: pytest.MonkeyPatch) -> None:
+    await till.failed("dawn", ago=5 * HOUR)
+    stall(monkeypatch, 5000, "host0.example", "host1.example")
+    for node in till.base:
+        node.between(PAY_TO, PAYER, CLIP, node.at(NOW - 60))
+    assert await till.look() == [Looked("x402", 1, NOW * 1000, None)]
+
+
+async def test_one_slow_host_does_not_keep_the_others_from_agreeing(
+    till: Till, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await till.failed("dawn")
+    stall(monkeypatch, 0, "host0.example")
+    till.base.append(Node(BASE_USDC))
+    for node in till.base:
+        node.between(PAY_TO, PAYER, CLIP, node.at(NOW - 60))
+    assert await till.look() == [Looked("x402", 1, NOW * 1000, None)]
+
+
+async def test_a_look_that_finds_nothing_new_does_not_read_the_history(
+    till: Till, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await till.failed("dawn")
+    for node in till.base:
+        node.between(PAY_TO, PAYER, CLIP, node.at(NOW - 60))
+    await till.look()
+    monkeypatch.delattr(claims, "claims")
+    monkeypatch.delattr(claims, "assign")
+    assert [looked.problem for looked in await till.look()] == [None]
+
+
+async def test_the_history_is_not_read_while_others_wait_to_write(till: Till, monkeypatch: pytest.MonkeyPatch) -> None:
+    payment = await till.failed("dawn")
+    for node in till.base:
+        node.between(PAY_TO, PAYER, CLIP, node.at(NOW - 60))
+    write = till.desk.database.write
+
+    async def without_claims(*statement: Any) -> Any:
+        with monkeypatch.context() as patch:
+            patch.delattr(claims, "claims")
+            return await write(*statement)
+
+    monkeypatch.setattr(till.desk.database, "write", without_claims)
+    await till.look()
+    assert [refund.purchase for refund in await till.booked()] == [payment.purchase]
+
+
 async def test_as_many_hosts_as_the_policy_says_are_enough(till: Till) -> None:
     await till.failed("dawn")
     till.base[0].between(PAY_TO, PAYER, CLIP, till.base[0].at(NOW - 60))
@@ -235,10 +317,10 @@ async def test_a_memo_names_its_payment_whatever_the_amount(till: Till) -> None:
     two = await till.failed("two", TEMPO_USDCE)
     for node in till.tempo:
         node.between(PAY_TO, PAYER, CLIP, node.at(NOW - 60), "back", memo=nonce_of(two))
-        node.between(PAY_TO, PAYER, 5, node.at(NOW - 50), "a part", memo=nonce_of(two))
+        node.between(PAY_TO, PAYER, CLIP // 2, node.at(NOW - 50), "a part", memo=nonce_of(two))
     await till.look()
     booked = await till.booked()
-    assert [(refund.amount, refund.purchase) for refund in booked] == [(CLIP, two.purchase), (5, two.purchase)]
+    assert [(refund.amount, refund.purchase) for refund in booked] == [(CLIP, two.purchase), (CLIP // 2, two.purchase)]
 
 
 async def test_a_memo_of_the_seller_s_own_hides_no_refund(till: Till) -> None:

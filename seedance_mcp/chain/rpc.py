@@ -22,6 +22,11 @@ SPAN = 1000
 """Blocks that one question for events spans: every public host allows as many."""
 BLOCK_SECONDS = 2
 """Of Base; a chain with faster blocks takes a few questions more."""
+LEAST = 10_000
+"""Micro-USD of the least transfer to a wallet that is looked at: each one costs a question about its block, and with
+dust somebody could make these as many as they like."""
+_BLOCKS, _AMOUNTS = 2**32, 2**63
+"""No number or time of a block, and no amount or place of an event, is as high. A ledger cannot hold more."""
 
 ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
 WORD = re.compile(r"0x[0-9a-fA-F]{64}")
@@ -104,7 +109,10 @@ class Host:
         number = self.quantity(found.get("number"))
         if isinstance(block, int) and number != block:
             raise self.error("answered with another block")
-        return Block(number, self.match(WORD, found.get("hash")), self.quantity(found.get("timestamp")))
+        timestamp = self.quantity(found.get("timestamp"))
+        if max(number, timestamp) >= _BLOCKS:
+            raise self.error("answered with a block that cannot be")
+        return Block(number, self.match(WORD, found.get("hash")), timestamp)
 
     async def finalized(self) -> Block:
         return await self.block("finalized")
@@ -128,14 +136,20 @@ class Host:
     async def incoming(self, token: str, owner: str, senders: Collection[str], first: int, last: int) -> list[Incoming]:
         """Every transfer of ``token`` from one of ``senders`` to ``owner`` in these blocks, oldest first.
 
-        Those of nothing are left out: anybody can make a token say that somebody has sent nothing.
+        Those of less than LEAST are left out.
         """
         found = []
+        blocks: dict[int, Block] = {}
         for log in await self.events(token, [TRANSFER, any_of(senders), "0x" + padded(owner)], first, last):
+            number = self.quantity(log.get("blockNumber"))
+            if not first <= number <= last:
+                raise self.error("answered with events of other blocks")
             transaction, index, amount = self.moved(log)
-            if amount > 0:
-                block = await self.block_of(log)
-                found.append(Incoming(transaction, index, block, self.party(log, 1), amount))
+            if max(amount, index) >= _AMOUNTS:
+                raise self.error("answered with a transfer that cannot be")
+            if amount >= LEAST:
+                blocks[number] = self.holding(log, blocks.get(number) or await self.block(number))
+                found.append(Incoming(transaction, index, blocks[number], self.party(log, 1), amount))
         return found
 
     async def events(self, token: str, topics: Topics, first: int, last: int | str) -> list[Log]:
@@ -164,7 +178,10 @@ class Host:
 
     async def block_of(self, receipt: Log) -> Block:
         """The block that a receipt says it is in, if this host still thinks so."""
-        block = await self.block(self.quantity(receipt.get("blockNumber")))
+        return self.holding(receipt, await self.block(self.quantity(receipt.get("blockNumber"))))
+
+    def holding(self, receipt: Log, block: Block) -> Block:
+        """``block``, if that is the one that a receipt or log says it is in."""
         if receipt.get("blockHash") != block.hash:
             raise self.error("changed its mind about a block")
         return block

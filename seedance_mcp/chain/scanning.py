@@ -22,9 +22,10 @@ async def scan(read: Callable[[int, int], Awaitable[T]], first: int, last: int) 
         try:
             answer = await read(first, end)
         except ChainError:
-            if width <= NARROWEST:
+            length = end - first + 1
+            if length <= NARROWEST:
                 raise
-            width //= 2
+            width = length // 2
             continue
         yield end, answer
         first = end + 1

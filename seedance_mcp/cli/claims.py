@@ -45,8 +45,8 @@ def claims(purchase: str | None, since: datetime | None, folder: Path | None, as
 
     What the seller sends back is looked up first, from where the last look ended: a final transfer of the same token,
     from an address that was paid, on which as many RPC hosts agree as the policy's rpc_agree says. It is booked once,
-    and is for the purchase that its memo names, or for the only claim of that amount; else it is listed on its own. A
-    refund never makes room in the budget: the limits count what was paid.
+    and is for the purchase that its memo names, or for the only claim of that amount; else it is listed on its own.
+    What is less than a cent is not looked at. A refund never makes room in the budget: the limits count what was paid.
     """
     if purchase is not None and (since is not None or folder is not None):
         raise click.UsageError("an ID excludes --since and --export")
@@ -107,14 +107,25 @@ def _export(claims: Sequence[Claim], folder: Path) -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         for claim in claims:
             path = folder / f"{claim.purchase.id}.json"
-            try:
-                descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            except FileExistsError:
+            if _write_once(path, json.dumps(report.bundle(claim), indent=2)):
+                written += 1
+            else:
                 click.echo(f"{path} is there already and was left as it is.", err=True)
-                continue
-            with os.fdopen(descriptor, "w", encoding="ascii") as file:
-                json.dump(report.bundle(claim), file, indent=2)
-            written += 1
     except OSError as error:
         raise SeedanceError(f"the claims cannot be written to {folder}: {error.strerror or error}") from None
     click.echo(f"{written} written to {folder}.", err=True)
+
+
+def _write_once(path: Path, text: str) -> bool:
+    """False where the file is there already. Raises OSError, and leaves no half of a file, which would be kept."""
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return False
+    try:
+        with os.fdopen(descriptor, "w", encoding="ascii") as file:
+            file.write(text)
+    except OSError:
+        path.unlink(missing_ok=True)
+        raise
+    return True

@@ -89,39 +89,39 @@ def why_owed(purchase: Purchase, now: int) -> Why | None:
     return None if alive else Why.UPLOAD_LOST
 
 
-def assign(tx: Transaction, now: int) -> None:
-    """Say of each refund what it was for, where that is certain.
+def plan(tx: Transaction, now: int) -> list[tuple[Refund, str]]:
+    """What each refund was for, as the id of a purchase, where that is certain and not said yet. Reads the history.
 
     A memo names its payment. Without one, as many refunds of one amount as there are open claims of that price, with
     the same seller and wallet, are for these claims; any other number could be for any of them.
     """
-    for refund in _unassigned(tx):
-        purchase = _named(tx, refund)
-        if purchase is not None:
-            refunds.assign(tx, refund, purchase, now)
-    owed = defaultdict(list)
+    left = refunds.unassigned(tx)
+    if not left:
+        return []
+    named = {refund: purchase for refund in left if (purchase := _named(tx, refund)) is not None}
+    found, owed = defaultdict(list), defaultdict(list)
+    for refund in left:
+        if refund not in named:
+            found[refund.network, refund.payer, refund.sender, refund.amount].append(refund)
     for claim in claims(tx, 0, now):
         payment = claim.purchase.payment
-        if not claim.refunds:
+        if not claim.refunds and payment.purchase not in named.values():
             owed[payment.network, payment.payer, payment.pay_to.lower(), payment.amount].append(claim)
-    for terms, some in owed.items():
-        for refund, claim in _pairs(some, [one for one in _unassigned(tx) if _terms(one) == terms]):
-            refunds.assign(tx, refund, claim.purchase.id, now)
+    return [*named.items(), *(pair for terms, some in owed.items() for pair in _pairs(some, found[terms]))]
 
 
-def _pairs(owed: Sequence[Claim], found: Sequence[Refund]) -> list[tuple[Refund, Claim]]:
+def assign(tx: Transaction, pairs: Sequence[tuple[Refund, str]], now: int) -> None:
+    """Write a plan down. A refund that another process has assigned meanwhile is left as it is."""
+    for refund, purchase in pairs:
+        refunds.assign(tx, refund, purchase, now)
+
+
+def _pairs(owed: Sequence[Claim], found: Sequence[Refund]) -> list[tuple[Refund, str]]:
     """Which of the refunds is for which of the claims, both alike and oldest first; nothing where that is a guess."""
     possible = [refund for refund in found if any(_is_later(refund, claim) for claim in owed)]
-    pairs = list(zip(possible, owed, strict=False))
-    return pairs if len(possible) == len(owed) and all(_is_later(*pair) for pair in pairs) else []
-
-
-def _terms(refund: Refund) -> tuple[str, str, str, int]:
-    return refund.network, refund.payer, refund.sender, refund.amount
-
-
-def _unassigned(tx: Transaction) -> list[Refund]:
-    return [refund for refund in refunds.booked(tx) if refund.purchase is None]
+    if len(possible) != len(owed) or not all(map(_is_later, possible, owed)):
+        return []
+    return [(refund, claim.purchase.id) for refund, claim in zip(possible, owed, strict=True)]
 
 
 def _named(tx: Transaction, refund: Refund) -> str | None:

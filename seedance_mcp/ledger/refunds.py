@@ -8,6 +8,7 @@ from seedance_mcp.ledger.database import Row, Transaction
 
 _PAID = "kind = 'bought' AND nonce IS NOT NULL AND state <> 'expired'"
 """SQL: signed for and not proven to be worthless. Recipients of these may have something to give back."""
+_OLDEST_FIRST = "ORDER BY mined_at, transaction_hash, log_index"
 _TOLD = ("network", "rail", "token", "payer", "sender", "amount", "mined_at")
 BOOKED, ASSIGNED = "refund", "refund assigned"
 """Events of the audit chain."""
@@ -102,15 +103,17 @@ def book(tx: Transaction, refund: Refund, now: int) -> bool:
 
 
 def assign(tx: Transaction, refund: Refund, purchase_id: str, now: int) -> None:
-    """Say what a refund was for."""
-    tx.do(
+    """Say what a refund was for. Nothing happens where that has been said already."""
+    changed = tx.do(
         """UPDATE refunds SET purchase = :purchase WHERE network = :network AND transaction_hash = :transaction
            AND log_index = :index AND purchase IS NULL""",
         purchase=purchase_id, network=refund.network, transaction=refund.transaction, index=refund.index,
     )  # fmt: skip
-    audit.append(tx, ASSIGNED, now, {
-        "network": refund.network, "transaction": refund.transaction, "index": refund.index, "purchase": purchase_id,
-    })  # fmt: skip
+    if changed:
+        audit.append(tx, ASSIGNED, now, {
+            "network": refund.network, "transaction": refund.transaction, "index": refund.index,
+            "purchase": purchase_id,
+        })  # fmt: skip
 
 
 def facts(refund: Refund) -> dict[str, object]:
@@ -125,7 +128,12 @@ def facts(refund: Refund) -> dict[str, object]:
 
 def booked(tx: Transaction) -> list[Refund]:
     """All of them, oldest first."""
-    return [_refund(row) for row in tx.all("SELECT * FROM refunds ORDER BY mined_at, transaction_hash, log_index")]
+    return [_refund(row) for row in tx.all(f"SELECT * FROM refunds {_OLDEST_FIRST}")]
+
+
+def unassigned(tx: Transaction) -> list[Refund]:
+    """Those of which nobody has said what they were for, oldest first."""
+    return [_refund(row) for row in tx.all(f"SELECT * FROM refunds WHERE purchase IS NULL {_OLDEST_FIRST}")]
 
 
 def _refund(row: Row) -> Refund:

@@ -139,7 +139,7 @@ def bundle(claim: Claim) -> dict[str, object]:
         "seller_says": visible(job.error, _WORDS) if job and job.error and claim.why is Why.JOB_FAILED else None,
         "problem": visible(job.error, _WORDS) if job and job.error and claim.why is Why.CLIP_LOST else None,
         "sent_at": _time(payment.sent_at) if payment.sent_at else None,
-        "paid_at": _time(payment.ended_at) if payment.ended_at else None,
+        "known_since": _time(payment.ended_at) if payment.ended_at else None,
         "job_changed_at": _time(job.updated_at) if job else None,
         "path": payment.path,
         "request": json.loads(payment.body) if payment.body else dict(purchase.request),
@@ -182,7 +182,7 @@ _LETTER = (
     ("Seller", "seller"),
     ("Bought at", "bought_at"),
     ("Sent at", "sent_at"),
-    ("Paid at", "paid_at"),
+    ("Known since", "known_since"),
     ("Job since", "job_changed_at"),
 )
 

@@ -25,13 +25,17 @@ GAS_PRICE = 20_000_000_000
 
 @dataclass
 class Node:
-    """One host's view. ``fork`` makes its blocks other ones; ``down`` and ``widest`` make it refuse questions."""
+    """One host's view. ``fork`` makes its blocks other ones; ``down`` and ``widest`` make it refuse questions.
+
+    ``ahead`` is by how many seconds it tells the time of each block wrongly.
+    """
 
     token: Token
     seconds: int = 2
     latest: int = 0
     finalized: int = 0
     fork: str = ""
+    ahead: int = 0
     down: bool = False
     widest: int | None = None
     """Blocks that a question for events may span."""
@@ -147,7 +151,7 @@ class Node:
     def _block(self, number: int) -> Mapping[str, str] | None:
         if number > self.latest:
             return None
-        return {"number": hex(number), "hash": self.hash(number), "timestamp": hex(number * self.seconds)}
+        return {"number": hex(number), "hash": self.hash(number), "timestamp": hex(number * self.seconds + self.ahead)}
 
     def _number(self, block: str) -> int:
         return {"latest": self.latest, "finalized": self.finalized}.get(block) or int(block, 16)

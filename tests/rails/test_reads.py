@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from seedance_mcp.chain import Block, Chain, Outgoing
-from seedance_mcp.chain.rpc import SPAN, TRANSFER
+from seedance_mcp.chain.rpc import LEAST, SPAN, TRANSFER
 from seedance_mcp.chain.tip20 import MemoHost
 from seedance_mcp.errors import ChainError
 from seedance_mcp.payment.tokens import TEMPO_USDCE
@@ -156,3 +156,41 @@ async def test_a_young_chain_is_looked_at_from_its_first_block() -> None:
     http, (url,) = http_of(node)
     chain = Chain([MemoHost(http, url, TEMPO_USDCE.chain_id)])
     assert [span async for span in chain.spans(-500, None, Block(90, node.hash(90), 90))] == [(0, 90)]
+
+
+async def came(node: Node, first: int = BLOCK - 5, last: int = BLOCK + 5) -> list[int]:
+    return [one.amount for one in await host_of(node).incoming(TOKEN, PAYER, [PAY_TO], first, last)]
+
+
+async def test_dust_is_left_out_and_a_block_is_asked_about_once(node: Node) -> None:
+    for number in range(20):
+        node.between(PAY_TO, PAYER, LEAST - 1, BLOCK - 1, f"dust {number}")
+    node.between(PAY_TO, PAYER, LEAST, BLOCK, "a cent")
+    node.between(PAY_TO, PAYER, CLIP, BLOCK, "a clip")
+    assert await came(node) == [LEAST, CLIP]
+    assert [params[0] for method, params in node.asked if method == "eth_getBlockByNumber"] == [hex(BLOCK)]
+    node.events[-1]["blockHash"] = "0x" + "ee" * 32
+    with pytest.raises(ChainError, match="changed its mind"):
+        await came(node)
+
+
+async def test_an_event_of_a_block_that_was_not_asked_for_is_a_chain_error(node: Node) -> None:
+    class Careless(Node):
+        def _answer(self, method: str, *params: Any) -> object:
+            return self.events if method == "eth_getLogs" else super()._answer(method, *params)
+
+    careless = Careless(TEMPO_USDCE, seconds=1)
+    careless.between(PAY_TO, PAYER, CLIP, BLOCK)
+    assert await came(careless, BLOCK, BLOCK) == [CLIP]
+    for first, last in [(BLOCK + 1, BLOCK + 5), (BLOCK - 5, BLOCK - 1)]:
+        with pytest.raises(ChainError, match="other blocks"):
+            await came(careless, first, last)
+
+
+async def test_numbers_that_no_ledger_holds_are_a_chain_error(node: Node) -> None:
+    node.between(PAY_TO, PAYER, 2**63, BLOCK)
+    with pytest.raises(ChainError, match="a transfer that cannot be"):
+        await came(node)
+    node.ahead = 2**32
+    with pytest.raises(ChainError, match="a block that cannot be"):
+        await host_of(node).block(BLOCK)

@@ -3,6 +3,7 @@ from dataclasses import replace
 import pytest
 
 from seedance_mcp.ledger import claims, jobs, refunds
+from seedance_mcp.ledger.check import check_ledger
 from seedance_mcp.ledger.claims import Why
 from seedance_mcp.ledger.history import QUARTER, UNASSIGNED, Sums, spend
 from seedance_mcp.ledger.refunds import Refund
@@ -37,7 +38,7 @@ async def with_job(desk: Desk, state: State = State.SETTLED, name: str = "dawn")
 async def book(desk: Desk, *found: Refund) -> None:
     for refund in found:
         assert await desk.database.write(refunds.book, refund, desk.now)
-    await desk.database.write(claims.assign, desk.now)
+    await desk.database.write(claims.assign, await desk.database.read(claims.plan, desk.now), desk.now)
 
 
 @pytest.mark.parametrize(
@@ -104,6 +105,18 @@ async def test_a_refund_answers_a_claim_and_is_no_spending(desk: Desk) -> None:
     spent = await desk.database.read(spend, 0, ["model", "agent"])
     assert spent == {(payment.model, payment.agent): Sums(1, settled=CLIP, refunded=CLIP)}
     assert spent[payment.model, payment.agent].total == CLIP
+
+
+async def test_a_plan_that_was_made_twice_is_told_once(desk: Desk) -> None:
+    payment = await desk.at(State.SETTLED)
+    await desk.database.write(refunds.book, BACK, desk.now)
+    plan = await desk.database.read(claims.plan, desk.now)
+    assert plan == [(BACK, payment.purchase)]
+    for _ in range(2):
+        await desk.database.write(claims.assign, plan, desk.now)
+    assert await check_ledger(desk.database) == []
+    rows = await desk.database.read(lambda tx: tx.all("SELECT entry FROM audit"))
+    assert sum(refunds.ASSIGNED in row["entry"] for row in rows) == 1
 
 
 async def test_a_part_that_came_back_leaves_the_claim_open(desk: Desk) -> None:

@@ -1,5 +1,6 @@
 """Builds everything from Settings, once: what the server, the commands and the tests start from."""
 
+import logging
 import os
 import secrets
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -84,12 +85,17 @@ class App:
 
 @asynccontextmanager
 async def open_app(
-    settings: Settings, *, wallet: Wallet | None = None, sandbox: bool = False, outlived: bool = False
+    settings: Settings,
+    *,
+    wallet: Wallet | None = None,
+    sandbox: bool = False,
+    outlived: bool = False,
+    heard: bool = True,
 ) -> AsyncIterator[App]:
     """Open ledger, wallet and HTTP clients; nothing is asked of the network.
 
     ``wallet`` replaces the operator's, and must be given for the ``sandbox``. ``outlived``: clips that are paid are
-    saved even if this process is killed. Raises InvalidSettings, LedgerError.
+    saved even if this process is killed. ``heard``: somebody reads its stderr. Raises InvalidSettings, LedgerError.
     """
     async with AsyncExitStack() as stack:
         given = sandbox or wallet is not None
@@ -124,7 +130,7 @@ async def open_app(
             else None
         )
         webhook = await stack.enter_async_context(open_webhook(settings, now))
-        alerts = Alerts(database=database, policy=policy.current, webhook=webhook, now=now)
+        alerts = Alerts(database=database, policy=policy.current, webhook=webhook, now=now, heard=heard)
         corridor = Corridor(
             studio=studio,
             database=database,
@@ -214,7 +220,7 @@ async def open_sandbox(settings: Settings, *, generation: int, faults: Sequence[
     from seedance_mcp.sandbox import Faults, Sandbox, serve  # noqa: PLC0415 - renders clips, and only here
 
     wallet = Wallet.create()
-    sandbox = Sandbox(generation=generation, faults=Faults(**dict(FAULTS[name] for name in faults)))
+    sandbox = Sandbox(generation=generation, faults=Faults(uploads=False, **dict(FAULTS[name] for name in faults)))
     sandbox.fund(wallet.address, SANDBOX_FUNDS)
     with TemporaryDirectory(prefix="seedance-sandbox-", ignore_cleanup_errors=True) as folder:
         ledger = settings.ledger if settings.ledger_named else f"sqlite:{folder}/ledger.db"
@@ -241,6 +247,8 @@ def load_wallet(settings: Settings) -> Wallet | None:
 def _http(seconds: int, *, reuse: bool = True) -> httpx.AsyncClient:
     """A client that waits ``seconds``. Without ``reuse`` each request has a connection of its own: one that the other
     side closes while a payment is on its way would leave nobody knowing whether it arrived."""
+    # It logs whole URLs, and those of an RPC host or of a clip can be a secret.
+    logging.getLogger("httpx").setLevel(logging.WARNING)
     # No proxy, certificate or netrc setting of the environment may stand between a signature and the seller.
     return httpx.AsyncClient(
         trust_env=False,

@@ -58,7 +58,7 @@ class Settings:
     alert_url: str | None = field(repr=False)
     """Whoever has a webhook's URL can often write to it: it is not shown."""
     alert_secret_file: Path | None
-    """Named wherever ``alert_url`` is."""
+    """Without it nothing is sent to ``alert_url``, and that alone is no reason to stop a server or a freeze."""
 
     @classmethod
     def from_env(cls, environ: MutableMapping[str, str] | None = None) -> "Settings":
@@ -68,16 +68,19 @@ class Settings:
         read = _Reader(environ)
         data = Path(platformdirs.user_data_dir(_APP, appauthor=False))
         config = Path(platformdirs.user_config_dir(_APP, appauthor=False))
+        policy = read.path("POLICY", config / "policy.toml")
+        # Where `seedance-mcp init` puts it.
+        password = policy.with_name("password")
         alert_url, alert_secret_file = read.webhook("ALERT_URL", "ALERT_SECRET_FILE")
         return cls(
             studio_url=read.url("STUDIO_URL", STUDIO_URL).rstrip("/"),
             blob_url=read.url("BLOB_URL", BLOB_URL).rstrip("/") + "/",
-            policy=read.path("POLICY", config / "policy.toml"),
+            policy=policy,
             policy_named=bool(read.text("POLICY")),
             ledger=read.text("LEDGER") or f"sqlite:{data / 'ledger.db'}",
             ledger_named=bool(read.text("LEDGER")),
             keystore=read.path("KEYSTORE", data / "keystore.json"),
-            keystore_password_file=read.path("KEYSTORE_PASSWORD_FILE", None),
+            keystore_password_file=read.path("KEYSTORE_PASSWORD_FILE", password if password.exists() else None),
             private_key=_key(private_key),
             output_dir=read.path("OUTPUT_DIR", Path(platformdirs.user_videos_dir()) / "seedance"),
             image_roots=read.folders("IMAGE_ROOTS"),
@@ -142,17 +145,9 @@ class _Reader:
         return tuple(checked_url(part.strip(), PREFIX + name) for part in value.split(",") if part.strip())
 
     def webhook(self, name: str, secret_file: str) -> tuple[str | None, Path | None]:
-        """An URL with the file of the secret that what is sent there is signed with, or neither."""
+        """A URL with the file of the secret that signs what is sent there, if one is named; or neither."""
         value, secret = self.text(name), self.path(secret_file, None)
-        if not value:
-            return None, None
-        if secret is None:
-            raise InvalidSettings(
-                f"{PREFIX}{name} is set without {PREFIX}{secret_file}",
-                next=f"Make a secret with `(umask 077; openssl rand -base64 32 > FILE)`, name the file in "
-                f"{PREFIX}{secret_file}, and give the secret to the receiver.",
-            )
-        return checked_url(value, PREFIX + name), secret
+        return (checked_url(value, PREFIX + name), secret) if value else (None, None)
 
     def agent(self, name: str) -> str:
         value = self.text(name) or "default"

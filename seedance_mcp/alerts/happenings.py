@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from seedance_mcp.guard.policy import Policy
-from seedance_mcp.ledger import audit, operator
-from seedance_mcp.ledger.alerts import Alert, add
+from seedance_mcp.ledger import audit, operator, views
+from seedance_mcp.ledger.alerts import RECIPIENT, Alert, add, drop
 from seedance_mcp.ledger.database import Transaction
 from seedance_mcp.ledger.states import DAY, Payment
 from seedance_mcp.money import dollars, usd
@@ -46,15 +46,23 @@ def unknown_payment(payment: Payment) -> Alert:
     return Alert(f"unknown payment {payment.id}", "payment.unknown", message, facts)
 
 
-def strange_recipient(recipient: Recipient, known: tuple[str, ...], now: int) -> Alert:
-    """Once a day for each address, on whichever rail it was named first."""
+def strange_recipient(recipient: Recipient, known: tuple[str, ...], now: int, *, listed: bool) -> Alert:
+    """Once a day for each address, on whichever rail it was named first. ``listed``: ``known`` are the policy's.
+
+    No command with the address in it: the address is the seller's word, and would be one paste away from being paid.
+    """
     new = recipient.pay_to
+    todo = (
+        "the operator's policy lists who is paid (studio.pay_to)"
+        if listed
+        else "check the address with the seller, then see `seedance-mcp trust --help`"
+    )
     message = (
-        f"{recipient.seller} wants to be paid at {new} over {recipient.rail}, and known is {' or '.join(known)}: "
-        f"nothing is paid there unless you run `seedance-mcp trust {new}`"
+        f"{recipient.seller} wants to be paid at {new} over {recipient.rail}, and known is "
+        f"{' or '.join(known) or 'nobody'}: nothing is paid there; {todo}"
     )
     facts = {"seller": recipient.seller, "rail": recipient.rail, "pay_to": new, "known": list(known)}
-    happening = f"recipient {recipient.seller} {new.lower()} {now // DAY}"
+    happening = f"{RECIPIENT}{recipient.seller} {new.lower()} {now // DAY}"
     return Alert(happening, "recipient.changed", message, facts)
 
 
@@ -67,9 +75,23 @@ def is_among(address: str, known: tuple[str, ...]) -> bool:
     return address.lower() in (one.lower() for one in known)
 
 
-def freeze(tx: Transaction, why: str, now: int) -> None:
-    """Freeze all purchases and raise the alert of it, in one transaction."""
+def freeze(tx: Transaction, why: str | None, now: int) -> tuple[str, bool]:
+    """Freeze all purchases and raise the alert of it, in one transaction: the reason, and False if all is as it was.
+
+    Without ``why`` a freeze that stands keeps its reason.
+    """
+    frozen = views.usage(tx, (), "", "", "", now).frozen
+    if why is None and frozen is not None:
+        return frozen, False
+    why = why or "by the operator"
     operator.freeze(tx, why, now)
     row, _ = audit.head(tx)
     message = f"All purchases were frozen ({why}); `seedance-mcp unfreeze` allows them again"
     add(tx, Alert(f"freeze {row}", "spending.frozen", message, {"why": why}), now)
+    return why, True
+
+
+def unfreeze(tx: Transaction, now: int) -> bool:
+    """Undo it, and say of it no more; False when nothing was frozen."""
+    drop(tx, "spending.frozen")
+    return operator.unfreeze(tx, now)

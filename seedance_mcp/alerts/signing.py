@@ -17,9 +17,16 @@ SHORTEST, LONGEST = 24, 64
 _LARGEST_FILE = 1_000
 _MAKE = "Write one: `(umask 077; openssl rand -base64 32 > FILE)`, and give the same to the receiver."
 
+_NAME = (
+    "Make a secret with `(umask 077; openssl rand -base64 32 > FILE)`, name the file in SEEDANCE_ALERT_SECRET_FILE, "
+    "and give the secret to the receiver."
+)
 
-def read_secret(path: Path) -> bytes:
+
+def read_secret(path: Path | None) -> bytes:
     """The secret in the first line of a file that only its owner can read. Raises InvalidSettings, without it."""
+    if path is None:
+        raise InvalidSettings("SEEDANCE_ALERT_URL is set without SEEDANCE_ALERT_SECRET_FILE", next=_NAME)
     try:
         with path.open("rb") as file:
             mode = os.fstat(file.fileno()).st_mode

@@ -73,16 +73,17 @@ class Webhook:
 @asynccontextmanager
 async def open_webhook(settings: Settings, now: Callable[[], int]) -> AsyncIterator[Webhook | None]:
     """The webhook of the settings; None where they name none, or its secret cannot be used, which is logged."""
-    url, path = settings.alert_url, settings.alert_secret_file
-    if url is None or path is None:
+    if settings.alert_url is None:
         yield None
         return
     try:
-        secret = await run_sync(read_secret, path)
+        secret = await run_sync(read_secret, settings.alert_secret_file)
     except InvalidSettings as error:
         logger.warning("Alerts go to no webhook: %s. %s", error.what, error.next)
         yield None
         return
+    # It logs whole URLs, and whoever has a webhook's can often write to it.
+    logging.getLogger("httpx").setLevel(logging.WARNING)
     # As towards the seller, no proxy or certificate setting of the environment changes whom is spoken to.
     async with httpx.AsyncClient(
         trust_env=False,
@@ -90,7 +91,7 @@ async def open_webhook(settings: Settings, now: Callable[[], int]) -> AsyncItera
         timeout=httpx.Timeout(PATIENCE, connect=5),
         headers={"user-agent": f"seedance-mcp/{__version__}"},
     ) as http:
-        yield Webhook(http, url, secret, now)
+        yield Webhook(http, settings.alert_url, secret, now)
 
 
 def pause(attempt: int) -> int:

@@ -60,7 +60,7 @@ def check_seller(seller: Seller, paid_last: int | None) -> Finding:
     """``paid_last`` is the generation that the ledger knows, or None."""
     facts = {"host": seller.host, "generation": seller.generation}
     if seller.generation is None:
-        todo = "Try again in a few minutes; if it stays so, look for a newer seedance-mcp."
+        todo = "Look at this machine's network, which is used without proxies, and try again in a few minutes."
         return failed("seller", f"{seller.host}: {seller.problem}", todo, **facts)
     what = f"{seller.host} speaks generation {seller.generation} of its API: {MODEL} in {seller.offer}"
     if paid_last not in {None, seller.generation}:

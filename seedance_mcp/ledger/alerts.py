@@ -14,6 +14,10 @@ LEASE = 30_000
 """Milliseconds that one sender has an alert to itself: more than an attempt may take."""
 LIFE = DAY
 """Milliseconds after which an alert is news no more, and neither told nor sent."""
+KEPT = 30 * DAY
+"""Milliseconds for which an alert is kept that nothing is asked of any more."""
+RECIPIENT = "recipient "
+"""Begins the happenings of recipients: as many as a seller names, so they give way to all others."""
 
 _WAITING = "status = 'waiting' AND raised_at > :now - :life"
 
@@ -54,6 +58,25 @@ def standing(tx: Transaction, happenings: Iterable[str]) -> Mapping[str, int]:
     return {happening: row["id"] for happening, row in found.items() if row is not None}
 
 
+def standing_since(tx: Transaction, prefix: str, then: int) -> int:
+    """How many alerts stand whose happening begins with ``prefix`` and that were raised after ``then``."""
+    row = tx.one(
+        """SELECT count(*) AS alerts FROM alerts
+           WHERE stands = 1 AND raised_at > :then AND happening LIKE :prefix || '%'""",
+        prefix=prefix, then=then,
+    )  # fmt: skip
+    return int(must(row)["alerts"])
+
+
+def prune(tx: Transaction, now: int) -> None:
+    """Forget what is long over; the day of a recipient is, whether it stands or not."""
+    tx.do(
+        """DELETE FROM alerts
+           WHERE raised_at < :now - :kept AND (stands = 0 OR happening LIKE :recipient || '%')""",
+        now=now, kept=KEPT, recipient=RECIPIENT,
+    )  # fmt: skip
+
+
 def unanswered(tx: Transaction, now: int) -> list[Payment]:
     """Payments that left, and whose answer nobody alive waits for."""
     rows = tx.all(f"SELECT * FROM payments WHERE {UNRESOLVED} AND sent_at IS NOT NULL ORDER BY id", now=now)
@@ -77,6 +100,15 @@ def end(tx: Transaction, alert_id: int) -> None:
     tx.do("UPDATE alerts SET stands = 0 WHERE id = :id", id=alert_id)
 
 
+def drop(tx: Transaction, kind: str) -> None:
+    """What these told of is over, so it is news to nobody any more."""
+    tx.do(
+        """UPDATE alerts SET stands = 0, told = 1, status = iif(status = 'waiting', 'dropped', status)
+           WHERE body ->> 'type' = :kind AND stands = 1""",
+        kind=kind,
+    )
+
+
 def untold(tx: Transaction, now: int) -> list[str]:
     """The messages that no process has said yet, oldest first."""
     rows = tx.all(
@@ -94,14 +126,17 @@ def take_untold(tx: Transaction, now: int) -> list[str]:
 
 def is_due(tx: Transaction, now: int) -> bool:
     """Whether an alert can be sent now."""
-    return tx.one(f"SELECT 1 FROM alerts WHERE {_WAITING} AND next_at <= :now", now=now, life=LIFE) is not None
+    sql = f"SELECT 1 FROM alerts WHERE {_WAITING} AND next_at <= :now LIMIT 1"
+    return tx.one(sql, now=now, life=LIFE) is not None
 
 
 def hand_out(tx: Transaction, now: int) -> Parcel | None:
-    """The alert that waits longest, for the caller alone to send within ``LEASE``."""
+    """The alert that waits longest, recipients last, for the caller alone to send within ``LEASE``."""
     row = tx.one(
-        f"SELECT * FROM alerts WHERE {_WAITING} AND next_at <= :now ORDER BY next_at, id LIMIT 1", now=now, life=LIFE
-    )
+        f"""SELECT * FROM alerts WHERE {_WAITING} AND next_at <= :now
+            ORDER BY happening LIKE :recipient || '%', next_at, id LIMIT 1""",
+        now=now, life=LIFE, recipient=RECIPIENT,
+    )  # fmt: skip
     if row is None:
         return None
     tx.do(
@@ -132,7 +167,7 @@ def post(tx: Transaction, now: int) -> Post:
     """How many alerts are on their way, or did not arrive."""
     row = must(tx.one(
         f"""SELECT count(CASE WHEN {_WAITING} THEN 1 END) AS waiting,
-                   count(CASE WHEN status <> 'delivered' AND attempts > 0 AND NOT ({_WAITING})
+                   count(CASE WHEN status NOT IN ('delivered', 'dropped') AND attempts > 0 AND NOT ({_WAITING})
                               AND raised_at > :now - 7 * :life THEN 1 END) AS lost
             FROM alerts""", now=now, life=LIFE))  # fmt: skip
     return Post(**row)

@@ -175,6 +175,82 @@ async def test_a_seller_with_a_new_recipient_each_time_fills_no_memory(tower: To
     assert len(await tower.says()) == MOST_RECIPIENTS
 
 
+async def test_a_seller_fills_no_day_with_new_recipients(
+    tower: Tower, desk: Desk, caplog: pytest.LogCaptureFixture
+) -> None:
+    other = Tower(desk, caplog)
+
+    async def told(one: Tower, first: int) -> int:
+        one.alerts.see(Recipient(SELLER, "x402", USDC, f"0x{first + number:040x}") for number in range(15))
+        return len(await one.says())
+
+    assert [await told(tower, 0), await told(other, 100), await told(tower, 200)] == [15, MOST_RECIPIENTS - 15, 0]
+    await desk.at(State.UNKNOWN)
+    assert len(await tower.says()) == 1, "what is not about recipients has room"
+    desk.now += DAY
+    assert await told(other, 300) == 15
+
+
+async def test_room_is_taken_once_by_whoever_is_named_on_both_rails(tower: Tower) -> None:
+    def named(number: int, rail: str) -> Recipient:
+        return Recipient(SELLER, rail, USDC, f"0x{number:040x}")
+
+    tower.alerts.see(named(number, "x402") for number in range(MOST_RECIPIENTS - 4))
+    assert len(await tower.says()) == MOST_RECIPIENTS - 4
+    tower.alerts.see(named(100 + number, rail) for number in range(4) for rail in ("x402", "mpp"))
+    assert len(await tower.says()) == 4
+
+
+async def test_no_alert_holds_a_command_with_a_sellers_address(tower: Tower) -> None:
+    stranger = Recipient(SELLER, "x402", USDC, OTHER)
+    tower.alerts.see([stranger])
+    (said,) = await tower.says()
+    assert said.endswith(
+        "nothing is paid there; check the address with the seller, then see `seedance-mcp trust --help`"
+    )
+
+
+async def test_where_the_policy_lists_who_is_paid_trust_is_not_advised(tower: Tower) -> None:
+    tower.policy = replace(ROOMY, pay_to=(PAY_TO,))
+    tower.alerts.see([Recipient(SELLER, "x402", USDC, OTHER)])
+    (said,) = await tower.says()
+    assert said.endswith(f"known is {PAY_TO}: nothing is paid there; the operator's policy lists who is paid")
+    assert "trust" not in said
+
+
+async def test_a_process_that_nobody_hears_raises_and_leaves_the_telling_to_another(tower: Tower, desk: Desk) -> None:
+    unheard = Alerts(
+        database=desk.database, policy=tower.alerts._policy, webhook=None, now=lambda: desk.now, heard=False
+    )
+    await desk.at(State.UNKNOWN)
+    await unheard.look()
+    assert tower.log.records == []
+    await unheard.look()
+    assert len(await tower.says()) == 1
+
+
+async def test_a_look_that_fails_for_good_is_made_again_only_now_and_then(
+    tower: Tower, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken() -> Policy:
+        raise RuntimeError("for good")
+
+    monkeypatch.setattr(tower.alerts, "_policy", broken)
+    for name in ("one", "two"):
+        assert await tower.alerts._is_news()
+        with pytest.raises(RuntimeError):
+            await tower.alerts.look()
+        assert not await tower.alerts._is_news()
+        await desk.at(State.SETTLED, intent(name))
+    with pytest.raises(RuntimeError):
+        await tower.alerts.look()
+    tower.alerts.see([Recipient(SELLER, "x402", USDC, OTHER)])
+    assert await tower.alerts._is_news()
+    with pytest.raises(RuntimeError):
+        await tower.alerts.look()
+    assert not await tower.alerts._is_news(), "the stranger is still in mind"
+
+
 async def test_a_look_that_failed_is_made_again_with_all_that_it_was_about(
     tower: Tower, desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -202,6 +278,15 @@ class Said(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         if self._words in record.getMessage():
             self.done.set()
+
+
+async def test_what_is_asked_for_is_in_no_log(shop: Shop, home: Home, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    caplog.set_level(logging.INFO, logger="httpx")
+    settings = Settings.from_env(dict(home.lacking("ALERT_URL").env))
+    async with open_app(settings, wallet=Wallet.from_hex(KEY), sandbox=True) as app:
+        assert (await app.clips.generate(clip("waves", shop.picture()))).purchase.paid
+    assert not any("http" in record.getMessage() for record in caplog.records)
 
 
 async def test_a_webhook_that_hangs_holds_up_no_purchase_and_no_word_on_stderr(

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import anyio
@@ -45,6 +46,15 @@ def test_a_secret_that_cannot_be_used_is_a_warning_with_the_way_to_mend_it(setti
     assert found.status is Status.WARNING
     assert found.what.endswith("so that none is sent to hooks.example")
     assert "openssl" in found.todo
+
+
+def test_a_url_without_a_secret_is_a_warning_too(settings: Settings) -> None:
+    found = check_alerts(replace(settings, alert_secret_file=None), Post(waiting=1))
+    assert found.status is Status.WARNING
+    assert found.what == (
+        "SEEDANCE_ALERT_URL is set without SEEDANCE_ALERT_SECRET_FILE, so that none is sent to hooks.example"
+    )
+    assert "openssl rand -base64 32" in found.todo
 
 
 async def test_doctor_has_a_line_for_them(tmp_path: Path) -> None:

@@ -10,8 +10,8 @@ import pytest
 
 import seedance_mcp.ledger
 from seedance_mcp.alerts import happenings
-from seedance_mcp.ledger import alerts
-from seedance_mcp.ledger.alerts import LEASE, LIFE, Alert, Parcel, Post
+from seedance_mcp.ledger import alerts, audit
+from seedance_mcp.ledger.alerts import KEPT, LEASE, LIFE, RECIPIENT, Alert, Parcel, Post
 from seedance_mcp.ledger.check import check_ledger
 from seedance_mcp.ledger.sqlite import SQLite
 from seedance_mcp.ledger.states import DAY
@@ -94,6 +94,59 @@ async def test_each_freeze_is_one_alert_and_the_ledger_stays_sound(desk: Desk) -
     assert messages == ["All purchases were frozen (a leak); `seedance-mcp unfreeze` allows them again"] * 2
     assert (await desk.usage()).frozen == "a leak"
     assert await check_ledger(desk.database) == []
+
+
+async def test_a_freeze_without_a_reason_keeps_the_one_that_stands(desk: Desk) -> None:
+    assert await desk.database.write(happenings.freeze, "a leak", desk.now) == ("a leak", True)
+    head = await desk.database.read(audit.head)
+    assert await desk.database.write(happenings.freeze, None, desk.now) == ("a leak", False)
+    assert await desk.database.read(audit.head) == head
+    assert await desk.database.read(alerts.post, desk.now) == Post(waiting=1)
+    assert await desk.database.write(happenings.freeze, "another", desk.now) == ("another", True)
+
+
+async def test_an_unfreeze_silences_what_was_not_told_or_sent_and_loses_nothing(desk: Desk) -> None:
+    await raised(desk)
+    await handed_out(desk)
+    for why in ("tried", "never tried"):
+        await desk.database.write(happenings.freeze, why, desk.now)
+    await handed_out(desk)
+    assert await desk.database.write(happenings.unfreeze, desk.now)
+    assert await desk.database.write(alerts.take_untold, desk.now) == [ALERT.message]
+    assert await desk.database.read(alerts.post, desk.now) == Post(waiting=1)
+    desk.now += LEASE
+    await desk.database.write(alerts.delivered, await handed_out(desk))
+    assert not await desk.database.read(alerts.is_due, desk.now)
+    assert await desk.database.read(alerts.post, desk.now + LIFE) == Post()
+
+
+async def test_a_freeze_that_was_sent_stays_so(desk: Desk) -> None:
+    await desk.database.write(happenings.freeze, "a leak", desk.now)
+    await desk.database.write(alerts.delivered, await handed_out(desk))
+    await desk.database.write(happenings.unfreeze, desk.now)
+    (row,) = await desk.database.read(lambda tx: tx.all("SELECT status FROM alerts"))
+    assert row["status"] == "delivered"
+
+
+async def test_recipients_are_sent_after_all_others(desk: Desk) -> None:
+    for happening in (f"{RECIPIENT}one", f"{RECIPIENT}two", "budget"):
+        await raised(desk, happening)
+        desk.now += 1
+    ids = [(await handed_out(desk)).id for _ in range(3)]
+    assert ids == [3, 1, 2]
+
+
+async def test_what_is_long_over_is_forgotten_and_what_stands_is_not(desk: Desk) -> None:
+    names = ("over", "stands", f"{RECIPIENT}of a day")
+    for happening in names:
+        await raised(desk, happening)
+    rows = await desk.database.read(alerts.standing, names)
+    await desk.database.write(alerts.end, rows["over"])
+    await desk.database.write(alerts.prune, desk.now + KEPT)
+    assert len(await desk.database.read(lambda tx: tx.all("SELECT id FROM alerts"))) == 3
+    await desk.database.write(alerts.prune, desk.now + KEPT + 1)
+    (left,) = await desk.database.read(lambda tx: tx.all("SELECT happening FROM alerts"))
+    assert left["happening"] == "stands"
 
 
 async def test_a_ledger_of_the_schema_before_gets_its_place_for_alerts(tmp_path: Path) -> None:

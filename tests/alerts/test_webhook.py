@@ -195,6 +195,25 @@ async def test_without_a_usable_secret_there_is_no_webhook_and_a_word_about_it(
         assert webhook is None
 
 
+async def test_a_url_without_a_secret_is_named_and_stops_nothing(
+    office: Office, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with open_webhook(replace(office.settings, alert_secret_file=None), now) as webhook:
+        assert webhook is None
+    assert "SEEDANCE_ALERT_URL is set without SEEDANCE_ALERT_SECRET_FILE" in caplog.text
+    assert "openssl rand -base64 32" in caplog.text
+
+
+async def test_the_url_is_in_no_log(office: Office, receiver: Receiver, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    caplog.set_level(logging.INFO, logger="httpx")
+    receiver.answers = [500]
+    await office.raise_alert()
+    await office.deliver()
+    assert len(receiver.got) == 1
+    assert not any("path-is-secret" in record.getMessage() for record in caplog.records)
+
+
 def write(text: str) -> Callable[[Path], None]:
     def spoil(path: Path) -> None:
         path.write_text(text)

@@ -9,9 +9,10 @@ CREATE TABLE alerts (
     body          TEXT NOT NULL,               -- what is signed and sent, as JSON
     raised_at     INTEGER NOT NULL,
     told          INTEGER NOT NULL DEFAULT 0,  -- 1: some process has said it on its stderr
-    status        TEXT NOT NULL DEFAULT 'waiting' CHECK (status IN ('waiting', 'delivered', 'unwanted')),
+    status        TEXT NOT NULL DEFAULT 'waiting' CHECK (status IN ('waiting', 'delivered', 'unwanted', 'dropped')),
     attempts      INTEGER NOT NULL DEFAULT 0,
     next_at       INTEGER NOT NULL             -- nobody sends it before: a pause after a failure, or a sender's lease
 ) STRICT;
 CREATE UNIQUE INDEX alerts_standing ON alerts (happening) WHERE stands = 1;
+CREATE INDEX alerts_untold ON alerts (id) WHERE told = 0;
 CREATE INDEX alerts_waiting ON alerts (next_at, raised_at) WHERE status = 'waiting';

@@ -42,4 +42,4 @@ async def animate(picture: Path, model: str | BaseChatModel = "anthropic:claude-
 
 
 if __name__ == "__main__":
-    print(asyncio.run(animate(Path(sys.argv[1]).absolute())))
+    print(asyncio.run(animate(Path(sys.argv[1]).resolve())))

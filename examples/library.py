@@ -43,7 +43,7 @@ async def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--sandbox", action="store_true")
     given = parser.parse_args(arguments)
     opening = Studio.sandbox if given.sandbox else Studio.from_env
-    clip = await animate(opening(image_roots=[given.picture.parent]), given.picture.absolute())
+    clip = await animate(opening(image_roots=[given.picture.parent]), given.picture.resolve())
     if clip is None:
         return 1
     print(clip.path)

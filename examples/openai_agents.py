@@ -34,4 +34,4 @@ async def animate(picture: Path, model: str | Model = "gpt-5.2") -> str:
 
 
 if __name__ == "__main__":
-    print(asyncio.run(animate(Path(sys.argv[1]).absolute())))
+    print(asyncio.run(animate(Path(sys.argv[1]).resolve())))

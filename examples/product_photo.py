@@ -39,7 +39,7 @@ async def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--sandbox", action="store_true")
     given = parser.parse_args(arguments)
     opening = Studio.sandbox if given.sandbox else Studio.from_env
-    clip = await animate(opening(image_roots=[given.photo.parent]), given.photo.absolute())
+    clip = await animate(opening(image_roots=[given.photo.parent]), given.photo.resolve())
     print(clip.path)
     return 1 if clip.remarks else 0
 

@@ -33,4 +33,4 @@ async def animate(picture: Path, model: str | Model = "anthropic:claude-sonnet-4
 
 
 if __name__ == "__main__":
-    print(asyncio.run(animate(Path(sys.argv[1]).absolute())))
+    print(asyncio.run(animate(Path(sys.argv[1]).resolve())))

@@ -44,7 +44,7 @@ async def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("stills", type=Path, nargs="+")
     parser.add_argument("--sandbox", action="store_true")
     given = parser.parse_args(arguments)
-    stills = [still.absolute() for still in given.stills]
+    stills = [still.resolve() for still in given.stills]
     opening = Studio.sandbox if given.sandbox else Studio.from_env
     try:
         clips = await shoot(opening(image_roots=[still.parent for still in stills]), stills)

@@ -27,7 +27,7 @@ async def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("last", type=Path)
     parser.add_argument("--sandbox", action="store_true")
     given = parser.parse_args(arguments)
-    first, last = given.first.absolute(), given.last.absolute()
+    first, last = given.first.resolve(), given.last.absolute()
     opening = Studio.sandbox if given.sandbox else Studio.from_env
     clip = await blend(opening(image_roots=[first.parent, last.parent]), first, last)
     for remark in clip.remarks:

@@ -63,7 +63,7 @@ async def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--sandbox", action="store_true")
     given = parser.parse_args(arguments)
     opening = Studio.sandbox if given.sandbox else Studio.from_env
-    return 1 if await work_off(opening(image_roots=[given.inbox]), given.inbox.absolute()) else 0
+    return 1 if await work_off(opening(image_roots=[given.inbox]), given.inbox.resolve()) else 0
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ async def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--sandbox", action="store_true")
     given = parser.parse_args(arguments)
     opening = Studio.sandbox if given.sandbox else Studio.from_env
-    clip = await make_vertical(opening(image_roots=[given.hero.parent]), given.hero.absolute(), given.prompt)
+    clip = await make_vertical(opening(image_roots=[given.hero.parent]), given.hero.resolve(), given.prompt)
     print(clip.path)
     return 0
 

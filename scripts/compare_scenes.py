@@ -94,7 +94,7 @@ SCENES = (
     Scene("the seller takes the money and answers 500; three calls", _after_500),
     Scene("the seller takes the money and hangs; three calls", _after_a_hang),
     Scene("three clips of $0.99 with a limit of $1.50 a day", _three_clips, Limits(per_day=150)),
-    Scene("one clip of $0.99 with a limit of $0.75 a payment, and an agent that says it may cost $5", _raised,
+    Scene("one clip of $0.99 with a limit of $0.75 a payment, and an agent that asks for a limit of $5", _raised,
           Limits(per_payment=75)),
     Scene("quoted $0.4125, then asked for $0.45", _dearer),
 )  # fmt: skip

@@ -32,12 +32,21 @@ async def run_demo(image: Path | None) -> int:
         folder = Path(name)
         try:
             clip = await _Demo(folder, _picture(folder, image)).run()
-        except Failed as failure:
-            click.secho(f"\nThe demo failed: {failure}", fg="red", err=True)
+        except (Failed, ExceptionGroup) as failure:
+            click.secho(f"\nThe demo failed: {_first(failure)}", fg="red", err=True)
             return 1
     click.echo()
     click.echo(clip)
     return 0
+
+
+def _first(failure: Exception) -> Failed:
+    """What failed: the client's tasks end together, as a group. Anything else is raised again."""
+    if isinstance(failure, ExceptionGroup):
+        return _first(failure.exceptions[0])
+    if not isinstance(failure, Failed):
+        raise failure
+    return failure
 
 
 class _Demo:
@@ -95,7 +104,7 @@ class _Demo:
         clip = Path(job["video_path"])
         _told(f"saved, {_checked(clip) // 1024:,} KB")
         seen = job["findings"]
-        _told(f"looked at: {seen['width']}x{seen['height']}, {seen['length_ms']} ms, sound {seen['audio']}")
+        _told(f"looked at: {seen['width']}x{seen['height']}, {seen['length_ms'] // 1000} s, sound {seen['audio']}")
         for remark in seen["remarks"]:
             _told(remark)
         return clip
@@ -135,6 +144,8 @@ class _Demo:
         if job["status"] != "complete" or job["video_path"] is None:
             raise Failed(f"the job is {job['status']}: {job['error']}")
         _told(f"saved, {_checked(Path(job['video_path'])) // 1024:,} KB")
+        (fee,) = (offer["fee_usd"] for offer in quote["offers"] if offer["rail"] == "mpp")
+        _told(f"until the chain tells the network's fee, the most that it can be counts too: ${fee}")
 
     async def _report(self) -> None:
         _step("seedance-mcp spend --by rail")

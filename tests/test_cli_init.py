@@ -88,8 +88,10 @@ def test_what_was_agreed_to_is_written_and_works_together(shell: Shell) -> None:
     assert entry["env"] == {
         "SEEDANCE_KEYSTORE_PASSWORD_FILE": str(password),
         "SEEDANCE_IMAGE_ROOTS": str(shell.home / "Pictures"),
+        "SEEDANCE_AGENT": "cursor",
     }
     assert Path(entry["command"]).is_absolute()
+    assert entry["args"][-1] == "serve"
     for path in (password, keystore, config(shell)):
         assert path.stat().st_mode & 0o077 == 0
     settings = {name.removeprefix("SEEDANCE_"): setting for name, setting in entry["env"].items()}
@@ -137,6 +139,9 @@ def test_what_is_there_stays_as_it_is(shell: Shell) -> None:
     assert "There is nothing to write.\n" in ran.out
     assert f"Policy: {config(shell)} stays as it is.\n" in ran.out
     assert {path: path.read_bytes() for path in shell.home.rglob("*") if path.is_file()} == before
+    ran = shell.run("init", "--per-payment", "0.10", "--images", "Pictures", "--client", "cursor")
+    assert (ran.code, ran.out.count("\n")) == (2, 1)
+    assert "is there already, and the options for its limits would change nothing" in ran.err
 
 
 def test_a_keystore_that_nothing_opens_stops_it(shell: Shell) -> None:

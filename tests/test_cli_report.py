@@ -223,7 +223,10 @@ def test_only_a_plot_needs_the_extra(shell: Home, arguments: list[str], code: in
         command, cwd=shell.home, env=shell.environment(), capture_output=True, text=True, timeout=60, check=False
     )
     assert ran.returncode == code
-    complaint = 'a plot needs matplotlib, which is not installed. Run `pip install "seedance-mcp[plot]"`.'
+    complaint = (
+        "a plot needs matplotlib, which is not installed. "
+        "Install it with the extra `plot`, in a checkout with `uv tool install --reinstall '.[plot]'`."
+    )
     assert ran.stderr == (f"seedance-mcp: {complaint}\n" if code else "")
 
 

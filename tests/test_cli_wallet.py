@@ -189,7 +189,7 @@ def test_a_new_wallet_is_known_to_have_spent_nothing(made: Made) -> None:
 
 
 def test_how_to_fund_it_is_told(made: Made) -> None:
-    assert f"send USDC on Base, or USDC.e on Tempo, to {made.address}. No ETH is needed." in made.ran.err
+    assert f"send USDC on Base, or USDC.e on Tempo, to {made.address}. No ETH is needed on Base" in made.ran.err
     assert "A small balance is the last limit" in made.ran.err
 
 

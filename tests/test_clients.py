@@ -169,7 +169,7 @@ def test_the_container_has_the_folders_of_its_image() -> None:
         part.split(":")[1] for flag, part in zip(config["args"], config["args"][1:], strict=False) if flag == "-v"
     }
     image = (ROOT / "Dockerfile").read_text()
-    assert mounts == {"/data", "/run/secrets/seedance-password", "/images", "/clips"}
+    assert mounts == {"/data", "/run/secrets/seedance-password", "/config/seedance-mcp", "/images", "/clips"}
     assert all(mount in image for mount in mounts)
 
 

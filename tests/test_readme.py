@@ -182,8 +182,8 @@ def test_a_line_works_in_an_empty_home(line: str, tmp_path: Path, monkeypatch: p
     for name in ("HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME"):
         monkeypatch.setenv(name, str(tmp_path))
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "policy.toml").write_text(blocks(section("The policy"), "toml")[0])
-    (tmp_path / "policy.toml").chmod(0o600)
+    (tmp_path / "new-policy.toml").write_text(blocks(section("The policy"), "toml")[0])
+    (tmp_path / "new-policy.toml").chmod(0o600)
     done = CliRunner().invoke(main, shlex.split(line)[1:])
     assert done.exit_code == 0, done.output
 

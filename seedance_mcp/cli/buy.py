@@ -50,7 +50,11 @@ def _amount(_ctx: click.Context, _param: click.Parameter, value: str | None) -> 
     "--max-cost", "max_price_usd", metavar="USD", callback=_amount, help="Pay no more; only lowers the limits."
 )
 @click.option("--take", type=click.IntRange(1, 1000), default=1, show_default=True, help="Raise it to buy it again.")
-@click.option("--sandbox", is_flag=True, help="Buy from an embedded studio: no wallet, no network, no money.")
+@click.option(
+    "--sandbox",
+    is_flag=True,
+    help="Buy from an embedded studio, which begins anew each time: no wallet, no network, no money.",
+)
 @click.option("--no-wait", is_flag=True, help="End once it is paid; the clip is saved in the background.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document, for programs.")
 def buy(sandbox: bool, no_wait: bool, as_json: bool, **terms: Any) -> None:  # noqa: ANN401 - the options

@@ -72,7 +72,9 @@ def init(
     policy = policy_text(settings, say, per_payment, per_day, ask_above)
     settings = replace(settings, image_roots=image_folders(settings, images))
     entry = _entry(settings)
-    entries = [(client, entry) for client in wanted_clients(clients) if not _is_there(client, say)]
+    wanted = [client for client in wanted_clients(clients) if not _is_there(client, say)]
+    # Each client's spending is counted under a name of its own.
+    entries = [(client, replace(entry, env={f"{PREFIX}AGENT": client.name} | dict(entry.env))) for client in wanted]
     plan = Plan(settings=settings, new_wallet=is_new, ring=ring, policy=policy, entries=entries)
     written = _agreed_and_written(plan, say)
     address = address_of(settings)
@@ -133,8 +135,8 @@ def _entry(settings: Settings) -> Entry:
         env[f"{PREFIX}IMAGE_ROOTS"] = os.pathsep.join(map(str, settings.image_roots))
     program = shutil.which("seedance-mcp")
     if program is None:
-        return Entry(NAME, sys.executable, ("-m", "seedance_mcp"), env)
-    return Entry(NAME, str(Path(program).absolute()), (), env)
+        return Entry(NAME, sys.executable, ("-m", "seedance_mcp", "serve"), env)
+    return Entry(NAME, str(Path(program).absolute()), ("serve",), env)
 
 
 def _agreed_and_written(plan: Plan, say: Callable[[str], object]) -> list[str]:

@@ -12,7 +12,7 @@ from seedance_mcp.cli.printing import json_option, print_json, tell
 from seedance_mcp.errors import LedgerError, NoWallet, Refused, SeedanceError
 from seedance_mcp.ledger import audit as chain
 from seedance_mcp.ledger import check, operator, payments, views
-from seedance_mcp.ledger.database import Database
+from seedance_mcp.ledger.database import Database, Transaction
 from seedance_mcp.ledger.states import Payment
 from seedance_mcp.money import usd
 from seedance_mcp.opening import open_ledger
@@ -20,6 +20,7 @@ from seedance_mcp.payment.tokens import BASE_USDC, TEMPO_USDCE, address_bytes
 from seedance_mcp.report.claims import as_looked
 from seedance_mcp.settings import Settings
 from seedance_mcp.timing import now
+from seedance_mcp.words import visible
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -29,18 +30,20 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 ALERT_SECONDS = 3
+LONGEST_WHY = 200
 
 
 @click.command()
-@click.option("--why", default="by the operator", help="Shown to agents that try to buy.")
+@click.option("--why", help="Shown to agents that try to buy.  [default: by the operator]")
 @json_option
-def freeze(why: str, as_json: bool) -> None:
+def freeze(why: str | None, as_json: bool) -> None:
     """Stop all purchases at once, in every running server."""
     settings = Settings.from_env()
-    on_ledger(lambda database: database.write(happenings.freeze, why, now()), settings)
+    said = visible(why or "", LONGEST_WHY) or None
+    why, is_new = on_ledger(lambda database: database.write(happenings.freeze, said, now()), settings)
     words = "Frozen: nothing is signed and nothing signed is sent, until `seedance-mcp unfreeze`."
-    tell({"frozen": True, "why": why}, words, as_json=as_json)
-    if settings.alert_url is not None:
+    tell({"frozen": True, "why": why}, words if is_new else f"Frozen already ({why}).", as_json=as_json)
+    if is_new and settings.alert_url is not None:
         # Frozen it is; a server sends the alert if this command cannot.
         with suppress(LedgerError):
             on_ledger(lambda database: _send_alerts(database, settings), settings)
@@ -51,7 +54,7 @@ def freeze(why: str, as_json: bool) -> None:
 def unfreeze(as_json: bool) -> None:
     """Allow purchases again, within the policy."""
     click.confirm("Let agents buy again?", abort=True, err=True)
-    was_frozen = on_ledger(lambda database: database.write(operator.unfreeze, now()))
+    was_frozen = on_ledger(lambda database: database.write(happenings.unfreeze, now()))
     words = "Purchases are allowed again." if was_frozen else "Nothing was frozen."
     tell({"frozen": False, "was_frozen": was_frozen}, words, as_json=as_json)
 
@@ -75,7 +78,9 @@ def trust(address: str | None, generation: str | None, as_json: bool) -> None:
     except ValueError:
         raise click.UsageError(f"{address!r} is not an address: 0x and 40 hex digits") from None
     settings = Settings.from_env()
-    click.confirm(f"Send payments for {settings.studio_url} to {address}?", abort=True, err=True)
+    known = on_ledger(lambda database: database.read(_known, settings.studio_url), settings)
+    instead = f", no longer to {known}" if known and known.lower() != address.lower() else ""
+    click.confirm(f"Send payments for {settings.studio_url} to {address}{instead}?", abort=True, err=True)
     before = on_ledger(lambda database: _trust(database, settings.studio_url, address), settings)
     words = f"Payments go to {address}" + (f", no longer to {before}." if before else ".")
     tell({"seller": settings.studio_url, "pay_to": address, "before": before}, words, as_json=as_json)
@@ -151,6 +156,10 @@ async def _trust(database: Database, seller: str, address: str) -> str | None:
     return before[0]
 
 
+def _known(tx: Transaction, seller: str) -> str | None:
+    return views.usage(tx, (), seller, BASE_USDC.rail, BASE_USDC.address, now()).pinned
+
+
 async def _reconcile(given_up: str | None, new_ledger: bool) -> list[dict[str, object]]:
     from seedance_mcp.app import open_app  # noqa: PLC0415 - the other commands need no wallet
     from seedance_mcp.refunds import look_for_refunds  # noqa: PLC0415 - nor the chains
@@ -167,9 +176,14 @@ async def _reconcile(given_up: str | None, new_ledger: bool) -> list[dict[str, o
             await app.recovery.look_up(payment.purchase)
         if given_up is not None:
             await _write_off(app, given_up)
-        for sentence in as_looked(await look_for_refunds(app.database, app.rails, app.policy.current, app.now)):
+        looked = [await _looked_up(app, payment) for payment in before]
+        try:
+            sentences = as_looked(await look_for_refunds(app.database, app.rails, app.policy.current, app.now))
+        except SeedanceError as error:
+            sentences = [f"Refunds could not be looked up: {error.what}."]
+        for sentence in sentences:
             click.echo(sentence, err=True)
-        return [await _looked_up(app, payment) for payment in before]
+        return looked
 
 
 async def _write_off(app: "App", purchase_id: str) -> None:

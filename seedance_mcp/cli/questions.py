@@ -38,6 +38,11 @@ def policy_text(
 ) -> str | None:
     """The text of the policy file to write, or None where there is one."""
     if settings.policy.exists():
+        if not _is_in_force(settings.policy, payment, day, above):
+            raise click.UsageError(
+                f"{settings.policy} is there already, and the options for its limits would change nothing: edit it, "
+                "and run `seedance-mcp policy check`"
+            )
         say(f"Policy: {settings.policy} stays as it is.")
         return None
     built_in = parse_policy(BUILT_IN)
@@ -48,6 +53,13 @@ def policy_text(
     policy = replace(built_in, caps=caps, approval_above=above)
     _warn(policy, say)
     return as_toml(document(policy))
+
+
+def _is_in_force(path: Path, payment: int | None, day: int | None, above: int | None) -> bool:
+    """Whether the policy that is there says what the options say. Raises InvalidPolicy."""
+    policy = parse_policy(path.read_text(encoding="utf-8"))
+    pairs = [(payment, policy.caps.per_payment), (day, policy.caps.per_day), (above, policy.approval_above)]
+    return all(wanted in {None, there} for wanted, there in pairs)
 
 
 def _warn(policy: Policy, say: Callable[[str], object]) -> None:

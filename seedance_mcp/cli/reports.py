@@ -30,7 +30,7 @@ from seedance_mcp.timing import now
     "--plot",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Draw each day's spending against the caps: a .png, .svg or .pdf file. Needs seedance-mcp[plot].",
+    help="Draw each day's spending against the caps: a .png, .svg or .pdf file. Needs the extra `plot`.",
 )
 def spend(by: str, since: datetime | None, as_json: bool, as_csv: bool, plot: Path | None) -> None:
     """Show what was spent, in dollars.
@@ -86,7 +86,8 @@ def _plot(file: Path, by: str, since: date | None) -> None:
         from seedance_mcp.report.plot import draw  # noqa: PLC0415 - an extra, and slow to start
     except ModuleNotFoundError as error:
         raise SeedanceError(
-            f"a plot needs {error.name}, which is not installed", next='Run `pip install "seedance-mcp[plot]"`.'
+            f"a plot needs {error.name}, which is not installed",
+            next="Install it with the extra `plot`, in a checkout with `uv tool install --reinstall '.[plot]'`.",
         ) from None
     settings = Settings.from_env()
     chart = on_ledger(lambda database: _chart(database, settings, by, since), settings)

@@ -24,16 +24,22 @@ FAULTS = ("answer-lost", "402-after-settlement", "500-after-settlement", "slow",
 @click.command()
 @click.option("--http", "address", metavar="HOST:PORT", help="Serve streamable HTTP on a loopback address instead.")
 @click.option("--sandbox", is_flag=True, help="Sell from an embedded studio: no wallet, no network, no money.")
-@click.option("--generation", type=click.Choice(["1", "2"]), default="1", help="The API generation of the sandbox.")
-@click.option("--fault", "faults", multiple=True, type=click.Choice(FAULTS), help="Make the sandbox misbehave.")
-def serve(address: str | None, sandbox: bool, generation: str, faults: tuple[str, ...]) -> None:
+@click.option("--generation", type=click.Choice(["1", "2"]), help="The API generation of the sandbox.  [default: 1]")
+@click.option(
+    "--fault",
+    "faults",
+    multiple=True,
+    type=click.Choice(FAULTS),
+    help="Make the sandbox misbehave when it sells a clip.",
+)
+def serve(address: str | None, sandbox: bool, generation: str | None, faults: tuple[str, ...]) -> None:
     """Run the MCP server on stdio (the default command)."""
     from seedance_mcp.policy_file import read_policy  # noqa: PLC0415
     from seedance_mcp.runtime import Runtime, opener  # noqa: PLC0415
     from seedance_mcp.server import build_server  # noqa: PLC0415
 
-    if faults and not sandbox:
-        raise click.UsageError("--fault needs --sandbox")
+    if (faults or generation) and not sandbox:
+        raise click.UsageError(f"{'--fault' if faults else '--generation'} needs --sandbox")
     listener = None if address is None else _listen(address)
     settings = Settings.for_sandbox() if sandbox else Settings.from_env()
     try:
@@ -46,11 +52,13 @@ def serve(address: str | None, sandbox: bool, generation: str, faults: tuple[str
             "SEEDANCE_PRIVATE_KEY is set: other programs of this user can read it; a keystore is safer"
         )
     if sandbox:
-        load = opener("seedance_mcp.app:open_sandbox", settings, generation=int(generation), faults=faults)
+        load = opener("seedance_mcp.app:open_sandbox", settings, generation=int(generation or 1), faults=faults)
     else:
         load = opener("seedance_mcp.app:open_app", settings, outlived=True)
     server = build_server(Runtime(load))
     if listener is None:
+        if sys.stdin.isatty():
+            click.echo("An MCP client is expected on stdin; `seedance-mcp --help` shows the commands.", err=True)
         server.run("stdio")
     else:
         _serve_http(server, listener)
@@ -118,6 +126,7 @@ async def _outlive(settings: Settings) -> None:
     from seedance_mcp.app import open_app  # noqa: PLC0415
     from seedance_mcp.opening import ledger_exists  # noqa: PLC0415
 
-    async with open_app(settings) as app:
+    # Its stderr is read by nobody.
+    async with open_app(settings, heard=False) as app:
         if app.wallet is not None and await app.database.claim("heir"):
             await app.watcher.outlive(lambda: ledger_exists(settings))

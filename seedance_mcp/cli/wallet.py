@@ -157,7 +157,8 @@ def _typed_key() -> Wallet:
 
 def how_to_fund(address: str) -> str:
     return (
-        f"To fund it, send USDC on Base, or USDC.e on Tempo, to {address}. No ETH is needed. "
+        f"To fund it, send USDC on Base, or USDC.e on Tempo, to {address}. "
+        "No ETH is needed on Base; on Tempo the fee is taken in USDC.e. "
         f"A small balance is the last limit, whatever goes wrong: start with {ENOUGH}."
     )
 

@@ -97,10 +97,16 @@ class Sandbox:
         self._queue.close()
 
     def _routes(self) -> list[Route]:
-        checkout = Checkout([self._tills[name] for name in self.rails], self.faults)
-        paid = [(ware, self._make_job) for ware in self._clips] + [(catalogue.UPLOAD, self._make_ticket)]
+        tills = [self._tills[name] for name in self.rails]
+        checkout = Checkout(tills, self.faults)
+        desk = checkout if self.faults.uploads else Checkout(tills, Faults())
+        clips = [
+            Route(ware.path, partial(checkout.sell, ware, self._make_job), methods=["POST"]) for ware in self._clips
+        ]
+        upload = partial(desk.sell, catalogue.UPLOAD, self._make_ticket)
         return [
-            *(Route(ware.path, partial(checkout.sell, ware, deliver), methods=["POST"]) for ware, deliver in paid),
+            *clips,
+            Route(catalogue.UPLOAD.path, upload, methods=["POST"]),
             Route("/api/upload/confirm", self._confirm, methods=["POST"]),
             Route("/api/jobs", self._list, methods=["GET"]),
             Route("/api/jobs/{job}", self._show, methods=["GET"]),

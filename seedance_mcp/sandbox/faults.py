@@ -12,6 +12,9 @@ class Faults:
     after_settlement: Literal[402, 500] | None = None
     """The status told to a client whose payment has just been settled."""
 
+    uploads: bool = True
+    """False: only what is sold as a clip goes wrong. Looked at as the sandbox starts."""
+
     settle: bool = True
     """False: the job is made, the answer is 500 ``Settlement failed``, nothing is debited."""
 

@@ -5,7 +5,8 @@ from pathlib import Path
 import av
 import pytest
 
-from tests.e2e.home import KEY, PATIENCE, Home, make_home
+from tests.e2e.home import KEY, PATIENCE, Agent, Home, make_home
+from tests.e2e.shop import Shop
 
 SMALL = {"model": "seedance-fast", "duration": 4, "resolution": "480p"}
 
@@ -41,22 +42,37 @@ async def test_a_clip_is_rendered_and_its_progress_told(trial: Home, generation:
 
 
 @pytest.mark.parametrize("fault", ["answer-lost", "402-after-settlement", "500-after-settlement"])
-async def test_an_upload_that_is_paid_and_never_delivered_is_bought_once_more_and_then_no_more(
-    trial: Home, fault: str
-) -> None:
+async def test_a_clip_whose_answer_goes_wrong_is_paid_once_and_saved(trial: Home, fault: str) -> None:
+    request = {"prompt": "waves", "image": "lake.png", **SMALL}
     async with trial.server("--sandbox", "--fault", fault) as agent:
-        problems = [await agent.fails("upload_image", path="lake.png") for _ in range(3)]
+        answers = [await agent.client.call_tool("generate_video", request) for _ in range(3)]
+        told = answers[-1].structured_content
+        assert told is not None
+        assert (await agent.clip(told["job_id"])).is_file()
+
+    assert [payment["amount"] for payment in trial.payments()] == [10_000, 40_000]
+
+
+@pytest.mark.parametrize(
+    ("switch", "value"), [("answer", "lost"), ("after_settlement", 402), ("after_settlement", 500)]
+)
+async def test_an_upload_that_is_paid_and_never_delivered_is_bought_once_more_and_then_no_more(
+    shop: Shop, home: Home, agent: Agent, switch: str, value: object
+) -> None:
+    picture = home.picture()
+    setattr(shop.sandbox.faults, switch, value)
+    problems = [await agent.fails("upload_image", path=picture.name) for _ in range(3)]
 
     assert [problem.charged_usd for problem in problems] == ["0.01", "0.01", "0.00"]
     assert [problem.code for problem in problems] == ["upload_lost", "upload_lost", "undelivered"]
-    assert [payment["amount"] for payment in trial.payments()] == [10_000, 10_000]
+    assert [payment["amount"] for payment in home.payments()] == [10_000, 10_000]
 
 
 async def test_a_seller_that_takes_its_time_is_waited_for(trial: Home) -> None:
     async with trial.server("--sandbox", "--fault", "slow") as agent:
-        upload = await agent.ok("upload_image", path="lake.png")
-    assert upload["charged_usd"] == "0.01"
-    assert [payment["amount"] for payment in trial.payments()] == [10_000]
+        bought = await agent.ok("generate_video", prompt="waves", image="lake.png", **SMALL)
+    assert (bought["charged_usd"], bought["upload_usd"]) == ("0.05", "0.01")
+    assert [payment["amount"] for payment in trial.payments()] == [10_000, 40_000]
 
 
 async def test_a_job_that_fails_stays_charged_until_another_take_is_asked_for(trial: Home) -> None:

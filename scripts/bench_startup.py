@@ -15,7 +15,7 @@ import click
 from bench_client import Server, print_times
 from mcp_types import Tool
 
-from seedance_mcp import results, server
+from seedance_mcp import results, server, standing
 from seedance_mcp.runtime import Runtime, opener
 
 WARM_UPS = 2
@@ -68,6 +68,7 @@ def bare_source() -> str:
     return "\n".join(
         [
             IMPORTS,
+            *declarations(standing, (ast.Assign,)),
             *declarations(results, (ast.Assign, ast.ClassDef)),
             *declarations(server, (ast.Assign,)),
             *(signature(functions[tool.name]) for tool in tools),

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
     from eth_account.signers.local import LocalAccount
@@ -19,8 +20,20 @@ if TYPE_CHECKING:
     from tests.peers.tempo import Tempo
     from tests.peers.x402_seller import X402Seller
 
+# How fast a machine is says nothing about what is tested.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
+
 PAYER_KEY = "0x59c6995e998f97a5a0044966f0945389dc9e86dae88c7a8412f4603b6b78690d"
 """Account 1 of the mnemonic that anvil and hardhat share."""
+
+
+LONG = ("test_release", "test_transcript", "machine/", "gates/", "crash/", "e2e/", "library/")
+"""Files whose tests take long, the longest first: begun last, they would leave all workers but one without work."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: next((place for place, name in enumerate(LONG) if name in item.nodeid), len(LONG)))
 
 
 @pytest.fixture(scope="session")

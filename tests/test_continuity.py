@@ -126,7 +126,8 @@ async def test_a_ledger_that_went_on_beyond_its_mark_is_no_older_one(house: Hous
     await house.continuity.require()
 
 
-async def test_an_old_backup_is_refused(house: House) -> None:
+async def go_back(house: House) -> None:
+    """A backup of the ledger is brought back, which lacks the last payment."""
     await house.pay()
     await house.close()
     backup = (house.folder / "first" / "ledger.db").read_bytes()
@@ -135,19 +136,16 @@ async def test_an_old_backup_is_refused(house: House) -> None:
     await house.close()
     (house.folder / "first" / "ledger.db").write_bytes(backup)
     await house.open("first")
+
+
+async def test_an_old_backup_is_refused(house: House) -> None:
+    await go_back(house)
     with pytest.raises(LedgerError, match="older than the one"):
         await house.continuity.require()
 
 
 async def test_a_ledger_that_went_another_way_since_a_backup_is_refused(house: House) -> None:
-    await house.pay()
-    await house.close()
-    backup = (house.folder / "first" / "ledger.db").read_bytes()
-    await house.open("first")
-    await house.pay("dusk")
-    await house.close()
-    (house.folder / "first" / "ledger.db").write_bytes(backup)
-    await house.open("first")
+    await go_back(house)
     for name in ("one", "two", "three"):
         await house.desk.at(State.UNKNOWN, intent(name))
     with pytest.raises(LedgerError, match="older than the one"):

@@ -2,14 +2,13 @@
 
 import logging
 import re
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import anyio
 from anyio.to_thread import run_sync
 
-from seedance_mcp.errors import LedgerError, NotFound, SeedanceError
+from seedance_mcp.errors import LedgerError, NotFound, SeedanceError, going_on
 from seedance_mcp.eyes import Eyes
 from seedance_mcp.fetching import Fetcher, is_mp4
 from seedance_mcp.ledger import jobs, payments, views
@@ -68,7 +67,7 @@ class Watcher:
             await self._watch()
         finally:
             # The next server need not wait until this one's turn is over.
-            with anyio.CancelScope(shield=True), _going_on("the jobs"):
+            with anyio.CancelScope(shield=True), going_on(logger, "the jobs"):
                 await self._database.write(jobs.leave, self._owner)
 
     async def _watch(self) -> None:
@@ -76,7 +75,7 @@ class Watcher:
             group.start_soon(self._beat)
             group.start_soon(self._sweep)
             while True:
-                with _going_on("the jobs"):
+                with going_on(logger, "the jobs"):
                     for job in await self._database.write(jobs.watch, self._owner, self._now()):
                         if job.id not in self._looking:
                             group.start_soon(self._look, job)
@@ -88,7 +87,7 @@ class Watcher:
         """Watch until no job waits for its clip any more; how many clips were saved, or cannot be had."""
         async with anyio.create_task_group() as group:
             group.start_soon(self._beat)
-            with _going_on("open payments"):
+            with going_on(logger, "open payments"):
                 await self._recovery.sweep()
             first = waiting = await self._database.read(jobs.unfinished)
             while waiting:
@@ -110,7 +109,7 @@ class Watcher:
             group.start_soon(self._beat)
             group.start_soon(self._sweep)
             while exists():
-                with _going_on("the jobs"):
+                with going_on(logger, "the jobs"):
                     await self._look_at_all()
                     left = await self._database.read(jobs.left)
                     if left[0] == 0:
@@ -129,13 +128,13 @@ class Watcher:
     async def _beat(self) -> None:
         """Keep this process's lease, so that nobody takes its payments over while it lives."""
         while True:
-            with _going_on("the lease"):
+            with going_on(logger, "the lease"):
                 await self._database.write(payments.beat, self._owner, self._now())
             await anyio.sleep(BEAT_SECONDS)
 
     async def _sweep(self) -> None:
         while True:
-            with _going_on("open payments"):
+            with going_on(logger, "open payments"):
                 await self._recovery.sweep()
             await anyio.sleep(SWEEP_SECONDS)
 
@@ -223,17 +222,6 @@ class Watcher:
 
     async def _note(self, job: ClipJob, what: str, *, lost: bool) -> None:
         await self._database.write(jobs.note_error, job.id, what, lost, self._now())
-
-
-@contextmanager
-def _going_on(subject: str) -> Iterator[None]:
-    """What goes wrong in one round is logged; the next one tries again, and the server lives on."""
-    try:
-        yield
-    except SeedanceError as error:
-        logger.info("While looking after %s: %s", subject, error.what)
-    except Exception:
-        logger.exception("While looking after %s", subject)
 
 
 def _is_saved(path: Path) -> bool:

@@ -1,8 +1,7 @@
 """Looks at the ledger whenever something happened in it, and says and sends what the operator has to know."""
 
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import anyio
@@ -16,7 +15,7 @@ from seedance_mcp.alerts.happenings import (
 )
 from seedance_mcp.alerts.thresholds import needed, thresholds
 from seedance_mcp.alerts.webhook import Webhook
-from seedance_mcp.errors import InvalidPolicy, SeedanceError
+from seedance_mcp.errors import InvalidPolicy, going_on
 from seedance_mcp.guard.policy import Policy
 from seedance_mcp.ledger import alerts, audit, views
 from seedance_mcp.ledger.alerts import RECIPIENT, Alert
@@ -80,7 +79,7 @@ class Alerts:
         """Look and send until cancelled. A webhook that hangs delays what is sent, and not what is said."""
         async with anyio.create_task_group() as group:
             while True:
-                with _going_on():
+                with going_on(logger, "alerts"):
                     if await self._is_news():
                         await self.look()
                 if not self._sending.locked():
@@ -90,7 +89,7 @@ class Alerts:
     async def finish(self) -> None:
         """A last look, and a bounded attempt to send what waits."""
         with anyio.move_on_after(LAST_SECONDS, shield=True):
-            with _going_on():
+            with going_on(logger, "alerts"):
                 await self.look()
             await self._deliver()
 
@@ -122,7 +121,7 @@ class Alerts:
         if self._webhook is None:
             return
         async with self._sending:
-            with _going_on():
+            with going_on(logger, "alerts"):
                 await self._webhook.deliver(self._database)
 
 
@@ -167,14 +166,3 @@ def _record(tx: Transaction, survey: Survey, heard: bool, now: int) -> list[str]
     for alert in survey.raised:
         alerts.add(tx, alert, now)
     return alerts.take_untold(tx, now) if heard else []
-
-
-@contextmanager
-def _going_on() -> Iterator[None]:
-    """What goes wrong is logged; the next time is another attempt."""
-    try:
-        yield
-    except SeedanceError as error:
-        logger.info("While looking after alerts: %s", error.what)
-    except Exception:
-        logger.exception("While looking after alerts")

@@ -11,8 +11,8 @@ from typing import Any
 from seedance_mcp.errors import InvalidPolicy
 from seedance_mcp.guard.keys import CAPS, MODELS, REQUIRED, TABLES
 from seedance_mcp.guard.positions import Key, Position, nearest, positions
-from seedance_mcp.guard.usage import WINDOWS
-from seedance_mcp.guard.values import LONGEST_VALIDITY, RAILS, VERSION, Value
+from seedance_mcp.guard.usage import RAILS, WINDOWS
+from seedance_mcp.guard.values import LONGEST_VALIDITY, VERSION, Value
 
 __all__ = ["BUILT_IN", "LONGEST_VALIDITY", "RAILS", "Caps", "Mistake", "Policy", "mistakes", "parse_policy"]
 

@@ -9,6 +9,8 @@ DAY = 24 * HOUR
 WINDOWS: Mapping[str, int | None] = {"hour": HOUR, "day": DAY, "week": 7 * DAY, "month": 30 * DAY, "total": None}
 """Rolling windows in milliseconds; ``total`` has no end."""
 
+RAILS = ("x402", "mpp")
+"""Every way to pay, by its name in the policy and the ledger."""
 WALLET = "wallet"
 """The scope of everything that this ledger ever paid, over all rails, models and agents."""
 

@@ -5,9 +5,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
+from seedance_mcp.guard.usage import RAILS
 from seedance_mcp.money import parse_share, parse_usd
 
-RAILS = ("x402", "mpp")
 LONGEST_VALIDITY = 300
 T = TypeVar("T")
 _DURATION = re.compile(r"([1-9][0-9]{0,5})([smhd])", re.ASCII)

@@ -66,7 +66,7 @@ def _purchases(tx: Transaction) -> Iterator[str]:
             yield f"purchase {row['id']} has more than one payment that counts"
     for row in tx.all(
         """SELECT purchases.key, count(*) AS n FROM payments JOIN purchases ON purchases.id = payments.purchase
-           WHERE payments.state IN ('reserved', 'signed', 'sent', 'unknown') GROUP BY purchases.key HAVING n > 1"""
+           WHERE payments.standing = 'open' GROUP BY purchases.key HAVING n > 1"""
     ):
         yield f"{row['n']} payments are open for the purchase key {bytes(row['key']).hex()}"
 

@@ -128,7 +128,7 @@ def _named(tx: Transaction, refund: Refund) -> str | None:
     """The purchase whose payment had the refund's memo."""
     row = refund.memo and tx.one(
         """SELECT purchase FROM payments WHERE network = :network AND nonce = :memo AND payer = :payer
-           AND lower(pay_to) = :sender AND state NOT IN ('released', 'expired')""",
+           AND lower(pay_to) = :sender AND standing <> 'void'""",
         network=refund.network, memo=refund.memo, payer=refund.payer, sender=refund.sender,
     )  # fmt: skip
     return row["purchase"] if row else None

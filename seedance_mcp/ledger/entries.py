@@ -84,7 +84,7 @@ def _is_ours(tx: Transaction, seen: Seen) -> bool:
     if tx.one(by_signed_hash, transaction=seen.transaction) is not None:
         return True
     by_mark = """SELECT 1 FROM payments WHERE network = :network AND token = :token AND nonce = :mark
-                 AND state NOT IN ('released', 'expired')"""
+                 AND standing <> 'void'"""
     return any(tx.one(by_mark, network=seen.network, token=seen.token, mark=mark) for mark in seen.marks)
 
 

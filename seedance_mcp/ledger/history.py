@@ -13,7 +13,7 @@ from seedance_mcp.ledger.views import find
 QUARTER = 900_000
 """Milliseconds. In every time zone a day begins on a quarter of an hour of UTC."""
 
-_COUNTED = "payments.state NOT IN ('intended', 'released', 'expired') AND payments.reserved_at >= :since"
+_COUNTED = "payments.standing <> 'void' AND payments.reserved_at >= :since"
 _COLUMNS = {
     "quarter": f"payments.reserved_at / {QUARTER}",
     "model": "payments.model",
@@ -134,7 +134,7 @@ def clips(tx: Transaction, finished: int, now: int) -> list[Purchase]:
     rows += tx.all(
         """SELECT purchases.id FROM payments JOIN purchases ON purchases.id = payments.purchase
            WHERE purchases.closed = 1 AND purchases.kind = 'bought' AND payments.model <> 'upload'
-             AND payments.state NOT IN ('intended', 'released', 'expired')
+             AND payments.standing <> 'void'
            ORDER BY payments.id DESC LIMIT :finished""",
         finished=finished,
     )

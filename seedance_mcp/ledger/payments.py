@@ -28,11 +28,12 @@ def beat(tx: Transaction, owner: str, now: int) -> None:
     tx.do("DELETE FROM owners WHERE lease_until < :long_ago", long_ago=now - 1000 * LEASE)
 
 
-def bury(tx: Transaction, now: int) -> None:
-    """Forget the leases of processes that have certainly ended, before they run out."""
-    for row in tx.all("SELECT token FROM owners WHERE lease_until > :now", now=now):
-        if tx.is_gone(row["token"]):
-            tx.do("DELETE FROM owners WHERE token = :token", token=row["token"])
+def bury(tx: Transaction) -> None:
+    """Forget the leases of processes that left payments open and have certainly ended, before they run out."""
+    left = tx.all(f"SELECT owner FROM payments WHERE {OPEN_NOW} AND owner <> ''")
+    for owner in {row["owner"] for row in left}:
+        if tx.is_gone(owner):
+            tx.do("DELETE FROM owners WHERE token = :owner", owner=owner)
 
 
 def sign(
@@ -162,7 +163,7 @@ def release_own(tx: Transaction, owner: str, now: int) -> None:
 def adopt(tx: Transaction, payment: Payment, owner: str, now: int) -> Payment | None:
     """Take over an open payment that nobody alive owns, or None."""
     beat(tx, owner, now)
-    bury(tx, now)
+    bury(tx)
     taken = tx.do(
         f"""UPDATE payments SET owner = :owner
            WHERE id = :id AND state = :state AND {OPEN_NOW} AND state <> 'claimed' AND (owner = :owner OR NOT EXISTS
@@ -177,7 +178,7 @@ def adopt(tx: Transaction, payment: Payment, owner: str, now: int) -> Payment | 
 
 def release_abandoned(tx: Transaction, owner: str, now: int) -> int:
     """Give back what dead processes reserved and never signed; the number of payments released."""
-    bury(tx, now)
+    bury(tx)
     rows = tx.all(
         f"""SELECT * FROM payments WHERE {OPEN_NOW} AND state = 'reserved' AND owner <> :owner AND NOT EXISTS
             (SELECT 1 FROM owners WHERE owners.token = payments.owner AND owners.lease_until > :now)""",
@@ -194,7 +195,9 @@ def move(
 ) -> bool:  # fmt: skip
     """Compare-and-set. False: the row is not where the mover believed it was, and the mover discards what it holds."""
     origins = [state for state, targets in MOVES.items() if to in targets]
-    held = tx.one("SELECT * FROM payments WHERE id = :id", id=payment.id)
+    held = tx.one(
+        "SELECT state, owner, amount, fee, pay_to, token, network FROM payments WHERE id = :id", id=payment.id
+    )
     if held is None or held["state"] not in origins or (owner is not None and held["owner"] != owner):
         return False
     tx.do(f"UPDATE payments SET state = :to, {assignments} WHERE id = :id", to=str(to), id=payment.id,

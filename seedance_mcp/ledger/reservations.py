@@ -45,16 +45,8 @@ def reserve(
     tx.do("UPDATE ledger SET clock = max(clock, :now)", now=now)
     beat(tx, owner, now)
     purchase_id = _new_attempt(tx, intent, last, State.RESERVED, owner, now)
-    tx.do("UPDATE purchases SET closed = 0 WHERE id = :id", id=purchase_id)
-    tx.do(
-        """INSERT INTO pins (origin, rail, token, pay_to, trusted_at) VALUES (:origin, :rail, :token, :pay_to, :now)
-           ON CONFLICT DO NOTHING""",
-        origin=intent.origin,
-        rail=intent.rail,
-        token=intent.token,
-        pay_to=intent.pay_to,
-        now=now,
-    )
+    if seen is None or seen.pinned is None:
+        _pin(tx, intent, now)
     return must(find(tx, purchase_id))
 
 
@@ -131,7 +123,6 @@ def _ask(
 ) -> Purchase:
     """Write down what would be paid, and ask."""
     purchase_id = _new_attempt(tx, intent, last, State.INTENDED, "", now)
-    tx.do("UPDATE purchases SET closed = 1 WHERE id = :id", id=purchase_id)
     approvals.ask(tx, must(find(tx, purchase_id)), question, now + asking.expires, now)
     return must(find(tx, purchase_id))
 
@@ -139,19 +130,11 @@ def _ask(
 def _new_attempt(tx: Transaction, intent: Intent, last: Purchase | None, state: State, owner: str, now: int) -> str:
     """The id of the purchase, which goes on from ``last`` where nothing of that was paid."""
     reusable = last if last is not None and last.may_be_paid_again else None
-    purchase_id = reusable.id if reusable else _new_purchase(tx, intent, now)
-    if reusable is not None:
-        tx.do("UPDATE purchases SET generation = :now_is WHERE id = :id", now_is=intent.generation, id=purchase_id)
-    if reusable is not None and reusable.payment.state is State.INTENDED:
-        move(
-            tx,
-            reusable.payment,
-            State.RELEASED,
-            None,
-            now,
-            "ended_at = :now, counted_at = :now",
-            why="asked and gone on",
-        )
+    if reusable is None:
+        purchase_id = _new_purchase(tx, intent, state, now)
+    else:
+        purchase_id = reusable.id
+        _take_up(tx, reusable, intent, state, now)
     tx.do(
         """INSERT INTO payments (purchase, attempt, serial, state, owner, agent, model, rail, network, token, origin,
                                  payer, pay_to, amount, fee, policy, reserved_at, counted_at)
@@ -159,7 +142,7 @@ def _new_attempt(tx: Transaction, intent: Intent, last: Purchase | None, state: 
                    :payer, :pay_to, :amount, :fee, :policy, :now, :counted_at)""",
         purchase=purchase_id,
         attempt=reusable.payment.attempt + 1 if reusable else 1,
-        serial=max(next_serial(tx, intent.key), intent.serial),
+        serial=intent.serial if last is None else max(next_serial(tx, intent.key), intent.serial),
         state=str(state),
         owner=owner,
         agent=intent.agent,
@@ -179,11 +162,21 @@ def _new_attempt(tx: Transaction, intent: Intent, last: Purchase | None, state: 
     return purchase_id
 
 
-def _new_purchase(tx: Transaction, intent: Intent, now: int) -> str:
+def _take_up(tx: Transaction, purchase: Purchase, intent: Intent, state: State, now: int) -> None:
+    if purchase.payment.state is State.INTENDED:
+        ends = "ended_at = :now, counted_at = :now"
+        move(tx, purchase.payment, State.RELEASED, None, now, ends, why="asked and gone on")
+    tx.do(
+        "UPDATE purchases SET generation = :generation, closed = :closed WHERE id = :id",
+        id=purchase.id, generation=intent.generation, closed=_is_closed(state),
+    )  # fmt: skip
+
+
+def _new_purchase(tx: Transaction, intent: Intent, state: State, now: int) -> str:
     purchase_id = f"pur_{secrets.token_hex(8)}"
     tx.do(
-        """INSERT INTO purchases (id, key, subject, agent, model, take, generation, request, created_at)
-           VALUES (:id, :key, :subject, :agent, :model, :take, :generation, :request, :now)""",
+        """INSERT INTO purchases (id, key, subject, agent, model, take, generation, request, created_at, closed)
+           VALUES (:id, :key, :subject, :agent, :model, :take, :generation, :request, :now, :closed)""",
         id=purchase_id,
         key=intent.key,
         subject=intent.subject,
@@ -193,8 +186,23 @@ def _new_purchase(tx: Transaction, intent: Intent, now: int) -> str:
         generation=intent.generation,
         request=audit.canonical(intent.request),
         now=now,
+        closed=_is_closed(state),
     )
     return purchase_id
+
+
+def _is_closed(state: State) -> bool:
+    """Nothing is to come while a human is asked."""
+    return state is State.INTENDED
+
+
+def _pin(tx: Transaction, intent: Intent, now: int) -> None:
+    """From now on the seller is paid at this address, until the operator trusts another one."""
+    tx.do(
+        """INSERT INTO pins (origin, rail, token, pay_to, trusted_at) VALUES (:origin, :rail, :token, :pay_to, :now)
+           ON CONFLICT DO NOTHING""",
+        origin=intent.origin, rail=intent.rail, token=intent.token, pay_to=intent.pay_to, now=now,
+    )  # fmt: skip
 
 
 def _note(tx: Transaction, event: str, now: int, intent: Intent, seen: Usage | None, **facts: object) -> None:

@@ -1,23 +1,28 @@
 """Whose turn it is to write: first come, first served, among the processes of one machine.
 
 SQLite's own waiting looks again after ever longer pauses, so whoever came last may be served first. Here everybody
-draws a number and waits until the one before it is done. Only the order is at stake: the database's lock still decides
-who writes, and whoever has waited here long enough tries it anyway. So nothing has to be cleaned up after a process
-that was stopped or killed in the queue.
+draws a number and waits until the one before it is done, which rings for the next one. Only the order is at stake: the
+database's lock still decides who writes, and whoever has waited here long enough tries it anyway. So nothing has to be
+cleaned up after a process that was stopped or killed in the queue.
 """
 
 import errno
 import os
+import select
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-LOOK = 0.000_2
-"""Seconds after which the next in line looks again; whoever is farther behind waits so much longer."""
-FARTHEST = 32
-_DRAWN, _DONE, _BEFORE_FIRST = 0, 8, 16
+LOOK = 0.02
+"""Seconds after which one looks again although nobody has rung: whoever should have may have been killed."""
+DRAW = 0.000_2
+"""Seconds after which one tries again to draw a number, while another process draws."""
+BELLS = 64
+"""More processes than these share bells, and one that was rung for another looks and waits on."""
+_BEFORE_FIRST = 16
+"""The first bytes are those of the number that was drawn last."""
 
 if sys.platform != "win32":
     import fcntl
@@ -34,15 +39,21 @@ if sys.platform != "win32":
         with suppress(OSError):
             fcntl.lockf(descriptor, fcntl.LOCK_UN, count, byte)
 
+    def _rings(bell: int, seconds: float) -> bool:
+        poll = select.poll()
+        poll.register(bell, select.POLLIN)
+        return bool(poll.poll(seconds * 1000))
+
 
 class Turns:
-    """A queue in the file at ``path``, which holds the last number that was drawn and the last that was done.
+    """A queue in the file at ``path``, which holds the last number that was drawn.
 
     Whoever draws a number keeps the byte of that number locked until it is done; byte 0 is locked while one is drawn.
-    Raises OSError where the file cannot be made.
+    Bells are pipes beside the file, made when first needed. Raises OSError where the file cannot be made.
     """
 
     def __init__(self, path: Path) -> None:
+        self._path = path
         self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
 
     @contextmanager
@@ -53,15 +64,16 @@ class Turns:
             return
         until = time.monotonic() + seconds
         number = self._draw(until)
+        if number is None:
+            yield
+            return
         try:
-            while number is not None and not _lock(self._file, number - 1) and time.monotonic() < until:
-                time.sleep(LOOK * min(max(number - 1 - self._read(_DONE), 1), FARTHEST))
+            if not _lock(self._file, number - 1):
+                self._wait(number, until)
             yield
         finally:
-            if number is not None:
-                with suppress(OSError):
-                    self._write(_DONE, number)
-                _unlock(self._file, number - 1, 2)
+            _unlock(self._file, number - 1, 2)
+            self._ring(number + 1)
 
     def close(self) -> None:
         """Close the file, once: its number may be another file's by the next time."""
@@ -74,10 +86,10 @@ class Turns:
         while not _lock(self._file, 0):
             if time.monotonic() >= until:
                 return None
-            time.sleep(LOOK)
+            time.sleep(DRAW)
         try:
-            number = max(self._read(_DRAWN), _BEFORE_FIRST) + 1
-            self._write(_DRAWN, number)
+            number = max(int.from_bytes(os.pread(self._file, 8, 0), "little"), _BEFORE_FIRST) + 1
+            os.pwrite(self._file, number.to_bytes(8, "little"), 0)
             _lock(self._file, number)
         except OSError:
             return None
@@ -85,8 +97,36 @@ class Turns:
             _unlock(self._file, 0)
         return number
 
-    def _read(self, where: int) -> int:
-        return int.from_bytes(os.pread(self._file, 8, where), "little")
+    def _wait(self, number: int, until: float) -> None:
+        bell = self._open_bell(number)
+        try:
+            # In this order, so that one which rings between a look and the wait is heard.
+            while not _lock(self._file, number - 1) and (left := until - time.monotonic()) > 0:
+                if bell is None:
+                    time.sleep(min(left, LOOK))
+                elif _rings(bell, min(left, LOOK)):
+                    os.read(bell, BELLS)
+        finally:
+            if bell is not None:
+                os.close(bell)
 
-    def _write(self, where: int, number: int) -> None:
-        os.pwrite(self._file, number.to_bytes(8, "little"), where)
+    def _open_bell(self, number: int) -> int | None:
+        """None where there can be no pipes."""
+        path = self._bell(number)
+        with suppress(OSError):
+            with suppress(FileExistsError):
+                os.mkfifo(path, 0o600)
+            # For writing as well, so that it is never at its end.
+            return os.open(path, os.O_RDWR | os.O_NONBLOCK)
+        return None
+
+    def _ring(self, number: int) -> None:
+        with suppress(OSError):  # nobody waits there
+            bell = os.open(self._bell(number), os.O_WRONLY | os.O_NONBLOCK)
+            try:
+                os.write(bell, b"!")
+            finally:
+                os.close(bell)
+
+    def _bell(self, number: int) -> str:
+        return f"{self._path}-{number % BELLS}"

@@ -11,7 +11,7 @@ from seedance_mcp.ledger.windows import Open, spent
 
 T = TypeVar("T")
 
-OPEN_NOW = "payments.state IN ('reserved', 'signed', 'sent', 'unknown', 'claimed')"
+OPEN_NOW = "payments.standing IN ('open', 'claimed')"
 """SQL: word for word the condition of the index over what is open, which keeps history out of every decision."""
 IN_FLIGHT = 30_000
 """Milliseconds that an answer may take before its payment counts as one with an unknown outcome."""
@@ -33,7 +33,7 @@ def usage(tx: Transaction, needed: Sequence[tuple[str, str]], origin: str, rail:
     return Usage(
         frozen=ledger["frozen"],
         clock_ahead=ahead if ahead > _CLOCK_TOLERANCE else 0,
-        spent={(scope, window): spent(tx, scope, window, within[scope], now) for scope, window in needed},
+        spent=spent(tx, needed, within, now),
         unresolved={scope: sum(one.unresolved for one in some) for scope, some in within.items()},
         pinned=pin["pay_to"] if pin else None,
         generation=ledger["generation"],
@@ -48,13 +48,18 @@ def latest(tx: Transaction, key: bytes) -> Purchase | None:
 
 
 def find(tx: Transaction, purchase_id: str) -> Purchase | None:
-    row = tx.one("SELECT * FROM purchases WHERE id = :id", id=purchase_id)
+    row = tx.one(
+        """SELECT purchases.*, jobs.id AS job, uploads.purchase AS upload, approvals.purchase AS approval FROM purchases
+           LEFT JOIN jobs ON jobs.purchase = purchases.id LEFT JOIN uploads ON uploads.purchase = purchases.id
+           LEFT JOIN approvals ON approvals.purchase = purchases.id WHERE purchases.id = :id""",
+        id=purchase_id,
+    )
     if row is None:
         return None
-    payment = tx.one("SELECT * FROM payments WHERE purchase = :id ORDER BY attempt DESC LIMIT 1", id=purchase_id)
-    job = tx.one("SELECT * FROM jobs WHERE purchase = :id", id=purchase_id)
-    upload = tx.one("SELECT * FROM uploads WHERE purchase = :id", id=purchase_id)
-    approval = tx.one("SELECT * FROM approvals WHERE purchase = :id", id=purchase_id)
+
+    def of(table: str, last: str = "") -> Row:
+        return must(tx.one(f"SELECT * FROM {table} WHERE purchase = :id {last}", id=purchase_id))
+
     return Purchase(
         id=row["id"],
         key=bytes(row["key"]),
@@ -64,10 +69,10 @@ def find(tx: Transaction, purchase_id: str) -> Purchase | None:
         generation=row["generation"],
         request=json.loads(row["request"]),
         created_at=row["created_at"],
-        payment=as_payment(must(payment)),
-        job=as_job(job) if job else None,
-        upload=Upload(**upload) if upload else None,
-        approval=Approval(**approval) if approval else None,
+        payment=as_payment(of("payments", "ORDER BY attempt DESC LIMIT 1")),
+        job=as_job(of("jobs")) if row["job"] else None,
+        upload=Upload(**of("uploads")) if row["upload"] else None,
+        approval=Approval(**of("approvals")) if row["approval"] else None,
     )
 
 

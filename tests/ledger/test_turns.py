@@ -4,12 +4,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 
+from seedance_mcp.ledger import turns
 from seedance_mcp.ledger.turns import Turns
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there is no queue")
@@ -19,16 +21,21 @@ PATIENCE = 60
 VISITOR = """
 import sys
 from pathlib import Path
+from seedance_mcp.ledger import turns
 from seedance_mcp.ledger.turns import Turns
-queue, diary, name = sys.argv[1:]
-with Turns(Path(queue)).turn(60):
+queue, diary, name, look = sys.argv[1:]
+turns.LOOK = float(look)
+with Turns(Path(queue)).turn(600):
     with open(diary, "a") as file:
         file.write(name)
     print("in", flush=True)
     sys.stdin.readline()
 """
 Visitor = subprocess.Popen[str]
-Visit = Callable[[str], Visitor]
+
+
+class Visit(Protocol):
+    def __call__(self, name: str, look: float = ...) -> Visitor: ...
 
 
 @pytest.fixture
@@ -36,11 +43,11 @@ def visit(tmp_path: Path) -> Iterator[Visit]:
     """Starts a process that stays in its turn until it gets a line, and waits until it has drawn its number."""
     with ExitStack() as stack:
 
-        def visit(name: str) -> Visitor:
+        def visit(name: str, look: float = turns.LOOK) -> Visitor:
             before = drawn(tmp_path)
             process = stack.enter_context(
                 subprocess.Popen(
-                    [sys.executable, "-c", VISITOR, str(tmp_path / "queue"), str(tmp_path / "diary"), name],
+                    [sys.executable, "-c", VISITOR, str(tmp_path / "queue"), str(tmp_path / "diary"), name, str(look)],
                     cwd=ROOT,
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
@@ -66,11 +73,11 @@ def inside(visitor: Visitor) -> None:
 
 
 def waited(folder: Path, seconds: float) -> float:
-    turns = Turns(folder / "queue")
+    queue = Turns(folder / "queue")
     began = time.monotonic()
-    with turns.turn(seconds):
+    with queue.turn(seconds):
         took = time.monotonic() - began
-    turns.close()
+    queue.close()
     return took
 
 
@@ -79,6 +86,22 @@ def test_turns_are_taken_in_the_order_of_arrival(tmp_path: Path, visit: Visit) -
     for number, visitor in enumerate(visitors, start=1):
         inside(visitor)
         assert (tmp_path / "diary").read_text() == "abcdef"[:number], "one at a time"
+        visitor.communicate("\n")
+
+
+def test_whoever_is_done_rings_for_the_next(tmp_path: Path, visit: Visit) -> None:
+    visitors = [visit(name, look=10 * PATIENCE) for name in "abc"]
+    for visitor in visitors:
+        inside(visitor)
+        visitor.communicate("\n")
+
+
+def test_without_pipes_everybody_looks_again(tmp_path: Path, visit: Visit) -> None:
+    for number in range(turns.BELLS):
+        (tmp_path / f"queue-{number}").mkdir()
+    visitors = [visit(name) for name in "ab"]
+    for visitor in visitors:
+        inside(visitor)
         visitor.communicate("\n")
 
 

@@ -9,7 +9,7 @@ import apsw
 
 from seedance_mcp.ledger.database import Row, Transaction
 from seedance_mcp.ledger.owners import OwnerLocks
-from seedance_mcp.ledger.sqlite import _as_mapping, _connect, _Cursor, _in_transaction, _migrate
+from seedance_mcp.ledger.sqlite import _connect, _Cursor, _in_transaction, _migrate
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -58,7 +58,6 @@ class Memory:
     def __init__(self) -> None:
         self._connection = apsw.Connection(":memory:")
         self._connection.deserialize("main", _fresh())
-        self._connection.set_row_trace(_as_mapping)
         self._connection.execute("PRAGMA foreign_keys = ON")
 
     def door(self, owner: str, is_gone: Callable[[str], bool]) -> Door:
@@ -100,7 +99,6 @@ class File:
 def _fresh() -> bytes:
     """The file of a ledger that never saw a payment."""
     connection = apsw.Connection(":memory:")
-    connection.set_row_trace(_as_mapping)
     cursor = _Cursor(connection, OwnerLocks(Path()))
     _in_transaction(cursor, "BEGIN IMMEDIATE", lambda tx: _migrate(tx, "real"))
     data = connection.serialize("main")

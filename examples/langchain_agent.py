@@ -1,7 +1,7 @@
 """A LangChain agent (on LangGraph) that buys a clip: ``pip install langchain langchain-mcp-adapters
 langchain-anthropic``, and ANTHROPIC_API_KEY.
 
-    python examples/langgraph_agent.py picture.jpg
+    python examples/langchain_agent.py picture.jpg
 
 The adapters need an ``mcp`` below 2 and this server one above, so install the server apart (``uv tool install .`` in
 its checkout): they only talk over stdio. It sells from its embedded sandbox; leave out ``--sandbox`` below to spend

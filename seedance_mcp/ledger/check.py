@@ -4,6 +4,7 @@ import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 
+from seedance_mcp.guard.usage import RAILS
 from seedance_mcp.ledger import audit, refunds
 from seedance_mcp.ledger.database import Database, Row, Transaction
 from seedance_mcp.ledger.states import MOVES, NEVER, OPEN, PAID, UNCOUNTED, State
@@ -87,6 +88,8 @@ def _totals(tx: Transaction) -> Iterator[str]:
 
 
 def _sums(tx: Transaction) -> Iterator[str]:
+    columns = ("amount", "payments", *RAILS)
+    rails = ", ".join(f"-cost * (rail = '{rail}')" for rail in RAILS)
     widths = ", ".join(f"({width})" for width in WIDTHS)
     for row in tx.all(
         f"""WITH widths (width) AS (VALUES {widths}),
@@ -94,16 +97,14 @@ def _sums(tx: Transaction) -> Iterator[str]:
                  costs AS (SELECT 'wallet' AS scope, rail, counted_at, cost FROM ended
                            UNION ALL SELECT 'model:' || model, rail, counted_at, cost FROM ended
                            UNION ALL SELECT 'agent:' || agent, rail, counted_at, cost FROM ended)
-            SELECT scope, width, start, rail, sum(amount) AS amount, sum(payments) AS payments FROM (
-                SELECT scope, width, start, rail, amount, payments FROM sums
+            SELECT scope, width, start, {", ".join(f"sum({name}) AS {name}" for name in columns)} FROM (
+                SELECT scope, width, start, {", ".join(columns)} FROM sums
                 UNION ALL
-                SELECT scope, width, counted_at - counted_at % width, rail, -cost, -1 FROM costs CROSS JOIN widths
-            ) GROUP BY 1, 2, 3, 4 HAVING sum(amount) <> 0 OR sum(payments) <> 0"""
+                SELECT scope, width, counted_at - counted_at % width, -cost, -1, {rails} FROM costs CROSS JOIN widths
+            ) GROUP BY 1, 2, 3 HAVING {" OR ".join(f"sum({name}) <> 0" for name in columns)}"""
     ):
-        yield (
-            f"the sum of {row['scope']} over {row['rail']} in the {row['width']} ms from {row['start']} is wrong by "
-            f"{row['amount']} and {row['payments']} payments"
-        )
+        wrong = ", ".join(f"{row[name]} {name}" for name in columns if row[name])
+        yield f"the sum of {row['scope']} in the {row['width']} ms from {row['start']} is wrong by {wrong}"
 
 
 def _jobs(tx: Transaction) -> Iterator[str]:

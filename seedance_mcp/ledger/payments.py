@@ -13,6 +13,8 @@ from seedance_mcp.ledger.views import (
     payment_now,
 )
 
+GONE = frozenset({State.RELEASED, State.EXPIRED, State.WRITTEN_OFF})
+"""Nobody waits for anything of such a payment."""
 LEASE = 15_000
 """Milliseconds after its last sign of life from which a process's open payments may be taken over."""
 
@@ -140,17 +142,18 @@ def close_if_done(tx: Transaction, purchase_id: str) -> None:
 
     A job that failed closes nothing while its payment may still be a live authorization.
     """
-    tx.do(
-        """WITH last AS (SELECT state FROM payments WHERE purchase = :id ORDER BY attempt DESC LIMIT 1),
-                image AS (SELECT 1 FROM uploads WHERE purchase = :id AND url IS NOT NULL),
-                clip AS (SELECT 1 FROM jobs WHERE purchase = :id
-                         AND (video_path IS NOT NULL OR lost = 1 OR status = 'failed'))
-           UPDATE purchases SET closed = 1 WHERE id = :id AND (
-             (SELECT state FROM last) IN ('released', 'expired', 'written_off')
-             OR ((SELECT state FROM last) IN ('claimed', 'settled')
-                 AND (EXISTS (SELECT 1 FROM image) OR EXISTS (SELECT 1 FROM clip))))""",
+    last = must(tx.one("SELECT state FROM payments WHERE purchase = :id ORDER BY attempt DESC LIMIT 1", id=purchase_id))
+    if last["state"] in GONE or (last["state"] in PAID and _is_delivered(tx, purchase_id)):
+        tx.do("UPDATE purchases SET closed = 1 WHERE id = :id", id=purchase_id)
+
+
+def _is_delivered(tx: Transaction, purchase_id: str) -> bool:
+    return tx.one(
+        """SELECT 1 FROM uploads WHERE purchase = :id AND url IS NOT NULL
+           UNION ALL SELECT 1 FROM jobs WHERE purchase = :id
+                     AND (video_path IS NOT NULL OR lost = 1 OR status = 'failed')""",
         id=purchase_id,
-    )
+    ) is not None  # fmt: skip
 
 
 def release_own(tx: Transaction, owner: str, now: int) -> None:

@@ -22,6 +22,8 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 BUSY_MS = 5_000
+CACHE_KIB = 16_384
+"""Room for the inner pages of the indexes over some millions of payments; taken only as they are read."""
 FIXED_WAL = 3_051_003
 """From this version on WAL is safe with several processes (the WAL-reset bug: SQLite 3.7.0 to 3.51.2)."""
 
@@ -155,6 +157,7 @@ def _connect(path: Path) -> apsw.Connection:
         journal = "WAL" if apsw.SQLITE_VERSION_NUMBER >= FIXED_WAL else "TRUNCATE"
         connection.execute(f"PRAGMA journal_mode = {journal}").fetchall()
         connection.execute("PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF")
+        connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
     except (apsw.BusyError, apsw.LockedError):
         connection.close()
         raise LedgerBusy("the ledger is busy with another process") from None

@@ -15,8 +15,7 @@ WIDTHS = (60_000, 600_000, 7_200_000, 86_400_000)
 ENDED = "standing IN ('claimed', 'ended')"
 """SQL: counted at one time, and in the sums. What is open counts at any time, and is not."""
 
-# The rails are columns: to group by them would be to sort all that is added up.
-_RAILS = ", ".join(f"coalesce(sum(CASE rail WHEN '{rail}' THEN amount END), 0) AS {rail}" for rail in RAILS)
+_RAILS = ", ".join(f"coalesce(sum({rail}), 0) AS {rail}" for rail in RAILS)
 _SUMS = "coalesce(sum(amount), 0) AS amount, coalesce(sum(payments), 0) AS payments"
 
 
@@ -83,14 +82,14 @@ def _total() -> str:
 
 
 def _rolling(window: str) -> str:
-    parts = [
-        f"""SELECT rail, amount + fee AS amount, 1 AS payments FROM payments
-            WHERE standing <> 'void' AND {ENDED} AND counted_at > :{window}_since AND counted_at < :{window}_0
-              AND CASE :kind WHEN 'model' THEN model = :name WHEN 'agent' THEN agent = :name ELSE true END""",
-        *(
-            f"""SELECT rail, amount, payments FROM sums
-                WHERE scope = :scope AND width = {width} AND start >= :{window}_{n} AND start < :{window}_{n + 1}"""
-            for n, width in enumerate(WIDTHS)
-        ),
+    by_rail = ", ".join(f"(amount + fee) * (rail = '{rail}') AS {rail}" for rail in RAILS)
+    # What is open is counted at the end of time, and so is not among the rows.
+    rows = f"""SELECT amount + fee AS amount, 1 AS payments, {by_rail} FROM payments
+               WHERE standing <> 'void' AND counted_at > :{window}_since AND counted_at < :{window}_0
+               AND CASE :kind WHEN 'model' THEN model = :name WHEN 'agent' THEN agent = :name ELSE true END"""
+    spans = [
+        f"""SELECT amount, payments, {", ".join(RAILS)} FROM sums
+            WHERE scope = :scope AND width = {width} AND start >= :{window}_{n} AND start < :{window}_{n + 1}"""
+        for n, width in enumerate(WIDTHS)
     ]
-    return f"SELECT '{window}' AS window, {_SUMS}, {_RAILS} FROM ({' UNION ALL '.join(parts)})"
+    return f"SELECT '{window}' AS window, {_SUMS}, {_RAILS} FROM ({' UNION ALL '.join((rows, *spans))})"

@@ -1,7 +1,7 @@
 -- Where a payment stands towards the budget, told once and for every index, trigger and statement: 'void' counts
 -- nowhere, 'open' at any time, 'claimed' and 'ended' at one time. A list of states in each of them instead makes SQLite
 -- build a table for every list each time a payment moves, which took longer than all the rest of the move.
--- The sums get spans of a minute, so that a crowded ledger leaves few rows to add up one by one.
+-- The sums get spans of a minute, and the rails side by side, so that a crowded ledger leaves few rows to add up.
 
 DROP TRIGGER jobs_saved;
 DROP TRIGGER totals_insert;
@@ -63,7 +63,7 @@ ALTER TABLE payments_anew RENAME TO payments;
 
 CREATE UNIQUE INDEX payments_live_nonce ON payments (network, token, nonce)
     WHERE nonce IS NOT NULL AND standing <> 'void';
-CREATE INDEX payments_counted ON payments (counted_at, model, agent, rail, amount, fee, state)
+CREATE INDEX payments_counted ON payments (counted_at, model, agent, rail, amount, fee)
     WHERE standing <> 'void';
 CREATE INDEX payments_open ON payments (state, agent, model, owner, amount, fee, rail)
     WHERE standing IN ('open', 'claimed');
@@ -88,14 +88,27 @@ CREATE TRIGGER jobs_saved AFTER UPDATE OF video_path ON jobs WHEN NEW.video_path
     WHERE purchase = NEW.purchase;
 END;
 
+DROP TABLE sums;
+CREATE TABLE sums (
+    scope         TEXT NOT NULL,
+    width         INTEGER NOT NULL,      -- of the span: a minute, 10 minutes, 2 hours or a day
+    start         INTEGER NOT NULL,      -- a multiple of the width
+    amount        INTEGER NOT NULL,      -- over every rail
+    payments      INTEGER NOT NULL,
+    x402          INTEGER NOT NULL,      -- the part of the amount that went over this rail
+    mpp           INTEGER NOT NULL,
+    PRIMARY KEY (scope, width, start)
+) STRICT, WITHOUT ROWID;
 CREATE TRIGGER sums_change INSTEAD OF INSERT ON counted BEGIN
-    INSERT INTO sums (scope, width, start, rail, amount, payments)
-    SELECT scopes.column1, widths.column1, NEW.at - NEW.at % widths.column1, NEW.rail, NEW.amount, NEW.payments
+    INSERT INTO sums (scope, width, start, amount, payments, x402, mpp)
+    SELECT scopes.column1, widths.column1, NEW.at - NEW.at % widths.column1, NEW.amount, NEW.payments,
+           NEW.amount * (NEW.rail = 'x402'), NEW.amount * (NEW.rail = 'mpp')
     FROM (VALUES ('wallet'), ('model:' || NEW.model), ('agent:' || NEW.agent)) AS scopes,
          (VALUES (60000), (600000), (7200000), (86400000)) AS widths
     WHERE true
-    ON CONFLICT (scope, width, start, rail) DO UPDATE
-    SET amount = amount + excluded.amount, payments = payments + excluded.payments;
+    ON CONFLICT (scope, width, start) DO UPDATE
+    SET amount = amount + excluded.amount, payments = payments + excluded.payments,
+        x402 = x402 + excluded.x402, mpp = mpp + excluded.mpp;
 END;
 CREATE TRIGGER sums_insert AFTER INSERT ON payments WHEN NEW.standing IN ('claimed', 'ended') BEGIN
     INSERT INTO counted VALUES (NEW.model, NEW.agent, NEW.rail, NEW.counted_at, NEW.amount + NEW.fee, 1);
@@ -109,9 +122,10 @@ WHEN NEW.standing IN ('claimed', 'ended') BEGIN
     INSERT INTO counted VALUES (NEW.model, NEW.agent, NEW.rail, NEW.counted_at, NEW.amount + NEW.fee, 1);
 END;
 
-INSERT INTO sums (scope, width, start, rail, amount, payments)
-SELECT scope, 60000, at - at % 60000, rail, sum(cost), count(*) FROM (
+INSERT INTO sums (scope, width, start, amount, payments, x402, mpp)
+SELECT scope, width, at - at % width, sum(cost), count(*), sum(cost * (rail = 'x402')), sum(cost * (rail = 'mpp')) FROM (
     SELECT 'wallet' AS scope, counted_at AS at, rail, amount + fee AS cost, standing FROM payments
     UNION ALL SELECT 'model:' || model, counted_at, rail, amount + fee, standing FROM payments
     UNION ALL SELECT 'agent:' || agent, counted_at, rail, amount + fee, standing FROM payments
-) WHERE standing IN ('claimed', 'ended') GROUP BY scope, at - at % 60000, rail;
+), (SELECT 60000 AS width UNION ALL SELECT 600000 UNION ALL SELECT 7200000 UNION ALL SELECT 86400000)
+WHERE standing IN ('claimed', 'ended') GROUP BY scope, width, at - at % width;

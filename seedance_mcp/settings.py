@@ -4,6 +4,7 @@ import os
 import re
 from collections.abc import MutableMapping
 from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -14,6 +15,8 @@ from seedance_mcp.errors import InvalidSettings
 PREFIX = "SEEDANCE_"
 _APP = "seedance-mcp"
 _PLACEHOLDER = re.compile(r"\$\{[^}]*\}|<[^>]*>|\byour[-_ ]", re.IGNORECASE)
+_ALIKE = 0.8
+"""From this likeness on, an unknown variable is taken for a known one with a slip in it."""
 _AGENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
 _NOT_IN_SANDBOX = frozenset(
     f"{PREFIX}{name}"
@@ -72,7 +75,7 @@ class Settings:
         # Where `seedance-mcp init` puts it.
         password = policy.with_name("password")
         alert_url, alert_secret_file = read.webhook("ALERT_URL", "ALERT_SECRET_FILE")
-        return cls(
+        settings = cls(
             studio_url=read.url("STUDIO_URL", STUDIO_URL).rstrip("/"),
             blob_url=read.url("BLOB_URL", BLOB_URL).rstrip("/") + "/",
             policy=policy,
@@ -90,6 +93,8 @@ class Settings:
             alert_url=alert_url,
             alert_secret_file=alert_secret_file,
         )
+        read.require_no_slip()
+        return settings
 
     @classmethod
     def for_sandbox(cls, environ: MutableMapping[str, str] | None = None) -> "Settings":
@@ -115,8 +120,21 @@ class Settings:
 class _Reader:
     def __init__(self, environ: MutableMapping[str, str]) -> None:
         self._environ = environ
+        self._known = ["PRIVATE_KEY"]
+
+    def require_no_slip(self) -> None:
+        """Raises InvalidSettings for a variable that is nearly one of those that were read: a policy that is named
+        under a wrong name would silently be none."""
+        given = {name.removeprefix(PREFIX) for name in self._environ if name.startswith(PREFIX)}
+        for name in sorted(given.difference(self._known)):
+            for near in get_close_matches(name, self._known, 1, _ALIKE):
+                raise InvalidSettings(
+                    f"{PREFIX}{name} is no setting: did you mean {PREFIX}{near}?",
+                    next="Mend the name in the client's config, or take the line out.",
+                )
 
     def text(self, name: str) -> str:
+        self._known.append(name)
         value = self._environ.get(PREFIX + name, "").strip()
         if _PLACEHOLDER.search(value):
             raise InvalidSettings(

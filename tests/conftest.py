@@ -28,7 +28,7 @@ PAYER_KEY = "0x59c6995e998f97a5a0044966f0945389dc9e86dae88c7a8412f4603b6b78690d"
 """Account 1 of the mnemonic that anvil and hardhat share."""
 
 
-LONG = ("test_release", "test_transcript", "machine/", "gates/", "crash/", "e2e/", "library/")
+LONG = ("test_frameworks", "test_release", "test_transcript", "machine/", "gates/", "crash/", "e2e/", "library/")
 """Files whose tests take long, the longest first: begun last, they would leave all workers but one without work."""
 
 

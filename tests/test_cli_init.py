@@ -116,6 +116,15 @@ def test_what_no_option_says_is_asked(shell: Shell) -> None:
     assert "send USDC on Base, or USDC.e on Tempo, to 0x" in ran.out
 
 
+def test_where_nobody_answers_nothing_is_changed(shell: Shell) -> None:
+    ran = shell.run("init", typed="")
+    assert (ran.code, ran.err.splitlines()[-1]) == (
+        1,
+        "seedance-mcp: there was no answer, or it was no: nothing was changed.",
+    )
+    assert not shell.data.exists()
+
+
 def test_limits_that_contradict_one_another_are_told(shell: Shell) -> None:
     limits = ("--per-payment", "0.20", "--per-day", "4", "--ask-above", "3")
     ran = shell.run("init", *limits, "--images", "Pictures", "--client", "none", typed="n\n")

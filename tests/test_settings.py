@@ -209,3 +209,20 @@ def test_settings_can_be_pointed_at_a_seller_that_serves_everything() -> None:
     assert settings.blob_url == "http://127.0.0.1:4021/blob/"
     assert settings.base_rpc_urls == ("http://127.0.0.1:4021/rpc",)
     assert (settings.ledger, settings.agent) == ("sqlite:/play/ledger.db", "ada")
+
+
+@pytest.mark.parametrize(
+    ("slip", "meant"),
+    [
+        ("POLCY", "POLICY"),
+        ("IMAGE_ROOT", "IMAGE_ROOTS"),
+        ("KEYSTORE_PASSWORD", "KEYSTORE_PASSWORD_FILE"),
+        ("PRIVATE_KEYS", "PRIVATE_KEY"),
+    ],
+)
+def test_a_variable_that_is_nearly_a_setting_is_an_error_and_is_not_shown(slip: str, meant: str) -> None:
+    assert refused(**{slip: "a value"}) == f"SEEDANCE_{slip} is no setting: did you mean SEEDANCE_{meant}?"
+
+
+def test_other_programs_may_have_variables_of_that_prefix() -> None:
+    assert read(DEBUG="1", HOME="/nowhere") == read()

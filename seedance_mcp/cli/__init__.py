@@ -57,6 +57,11 @@ class Commands(click.Group):
             return super().invoke(ctx)
         except SeedanceError as error:
             _fail(ctx, error)
+        except click.Abort:
+            if not sys.stdin.isatty():
+                click.echo(err=True)  # the question's line is still open
+            click.echo("seedance-mcp: there was no answer, or it was no: nothing was changed.", err=True)
+            ctx.exit(1)
         except ExceptionGroup as group:
             # Tasks of one command that end together come as a group; one word of ours is what the operator needs.
             known = group.subgroup(SeedanceError)

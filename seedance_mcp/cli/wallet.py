@@ -143,7 +143,8 @@ def keep(wallet: Wallet, settings: Settings, ring: Ring | None) -> None:
     elif settings.keystore_password_file is not None:
         password = read_password(settings.keystore_password_file)
     else:
-        password = click.prompt("Password for the keystore", hide_input=True, confirmation_prompt=True, err=True)
+        hidden = sys.stdin.isatty()  # what is piped in is on no screen
+        password = click.prompt("Password for the keystore", hide_input=hidden, confirmation_prompt=True, err=True)
     wallet.to_keystore(password, settings.keystore)
 
 

@@ -49,11 +49,11 @@ class Turns:
     """A queue in the file at ``path``, which holds the last number that was drawn.
 
     Whoever draws a number keeps the byte of that number locked until it is done; byte 0 is locked while one is drawn.
-    Bells are pipes beside the file, made when first needed. Raises OSError where the file cannot be made.
+    Bells are pipes in a folder beside it, made when first needed. Raises OSError where the file cannot be made.
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self._bells = path.with_name(f"{path.name}-bells")
         self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
 
     @contextmanager
@@ -105,7 +105,8 @@ class Turns:
                 if bell is None:
                     time.sleep(min(left, LOOK))
                 elif _rings(bell, min(left, LOOK)):
-                    os.read(bell, BELLS)
+                    with suppress(BlockingIOError):  # whoever shares the bell was faster
+                        os.read(bell, BELLS)
         finally:
             if bell is not None:
                 os.close(bell)
@@ -114,6 +115,7 @@ class Turns:
         """None where there can be no pipes."""
         path = self._bell(number)
         with suppress(OSError):
+            self._bells.mkdir(mode=0o700, exist_ok=True)
             with suppress(FileExistsError):
                 os.mkfifo(path, 0o600)
             # For writing as well, so that it is never at its end.
@@ -128,5 +130,5 @@ class Turns:
             finally:
                 os.close(bell)
 
-    def _bell(self, number: int) -> str:
-        return f"{self._path}-{number % BELLS}"
+    def _bell(self, number: int) -> Path:
+        return self._bells / str(number % BELLS)

@@ -23,8 +23,8 @@ import sys
 from pathlib import Path
 from seedance_mcp.ledger import turns
 from seedance_mcp.ledger.turns import Turns
-queue, diary, name, look = sys.argv[1:]
-turns.LOOK = float(look)
+queue, diary, name, look, bells = sys.argv[1:]
+turns.LOOK, turns.BELLS = float(look), int(bells)
 with Turns(Path(queue)).turn(600):
     with open(diary, "a") as file:
         file.write(name)
@@ -35,7 +35,7 @@ Visitor = subprocess.Popen[str]
 
 
 class Visit(Protocol):
-    def __call__(self, name: str, look: float = ...) -> Visitor: ...
+    def __call__(self, name: str, look: float = ..., bells: int = ...) -> Visitor: ...
 
 
 @pytest.fixture
@@ -43,11 +43,12 @@ def visit(tmp_path: Path) -> Iterator[Visit]:
     """Starts a process that stays in its turn until it gets a line, and waits until it has drawn its number."""
     with ExitStack() as stack:
 
-        def visit(name: str, look: float = turns.LOOK) -> Visitor:
+        def visit(name: str, look: float = turns.LOOK, bells: int = turns.BELLS) -> Visitor:
             before = drawn(tmp_path)
+            settings = [str(tmp_path / "queue"), str(tmp_path / "diary"), name, str(look), str(bells)]
             process = stack.enter_context(
                 subprocess.Popen(
-                    [sys.executable, "-c", VISITOR, str(tmp_path / "queue"), str(tmp_path / "diary"), name, str(look)],
+                    [sys.executable, "-c", VISITOR, *settings],
                     cwd=ROOT,
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
@@ -96,9 +97,16 @@ def test_whoever_is_done_rings_for_the_next(tmp_path: Path, visit: Visit) -> Non
         visitor.communicate("\n")
 
 
+def test_processes_that_share_a_bell_wait_on_when_it_was_rung_for_another(tmp_path: Path, visit: Visit) -> None:
+    visitors = [visit(name, bells=1) for name in "abcdef"]
+    for number, visitor in enumerate(visitors, start=1):
+        inside(visitor)
+        assert (tmp_path / "diary").read_text() == "abcdef"[:number]
+        visitor.communicate("\n")
+
+
 def test_without_pipes_everybody_looks_again(tmp_path: Path, visit: Visit) -> None:
-    for number in range(turns.BELLS):
-        (tmp_path / f"queue-{number}").mkdir()
+    (tmp_path / "queue-bells").write_text("")
     visitors = [visit(name) for name in "ab"]
     for visitor in visitors:
         inside(visitor)

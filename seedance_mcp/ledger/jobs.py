@@ -8,6 +8,8 @@ from seedance_mcp.ledger.payments import close_if_done
 from seedance_mcp.ledger.states import ClipJob, Purchase, Upload
 from seedance_mcp.ledger.views import as_job, find, must
 
+UNFINISHED = "video_path IS NULL AND lost = 0 AND status <> 'failed'"
+"""SQL: word for word the condition of the index over the jobs whose clip may still come."""
 WATCH = 30_000
 """Milliseconds for which one watcher has a job to itself."""
 
@@ -101,9 +103,7 @@ def note_error(tx: Transaction, job_id: str, error: str, lost: bool, now: int) -
 
 def watch(tx: Transaction, watcher: str, now: int) -> list[ClipJob]:
     """Unfinished jobs that no other living watcher has, longest unseen first; they are ``watcher``'s for a while."""
-    unfinished = tx.all(
-        "SELECT * FROM jobs WHERE video_path IS NULL AND lost = 0 AND status <> 'failed' ORDER BY updated_at"
-    )
+    unfinished = tx.all(f"SELECT * FROM jobs WHERE {UNFINISHED} ORDER BY updated_at")
     rows = [
         row
         for row in unfinished
@@ -121,12 +121,12 @@ def watch(tx: Transaction, watcher: str, now: int) -> list[ClipJob]:
 
 def leave(tx: Transaction, watcher: str) -> None:
     """``watcher`` looks at no job any more."""
-    tx.do("UPDATE jobs SET watcher = NULL WHERE watcher = :watcher", watcher=watcher)
+    tx.do(f"UPDATE jobs SET watcher = NULL WHERE watcher = :watcher AND {UNFINISHED}", watcher=watcher)
 
 
 def unfinished(tx: Transaction) -> int:
     """How many jobs still wait for their clip."""
-    row = tx.one("SELECT count(*) AS n FROM jobs WHERE video_path IS NULL AND lost = 0 AND status <> 'failed'")
+    row = tx.one(f"SELECT count(*) AS n FROM jobs WHERE {UNFINISHED}")
     return int(row["n"]) if row else 0
 
 
@@ -134,8 +134,7 @@ def left(tx: Transaction) -> tuple[int, int]:
     """How many clips can still come, and when the seller was last heard of one (epoch ms)."""
     clips = must(tx.one("SELECT count(*) AS n FROM purchases WHERE closed = 0 AND model <> 'upload'"))
     heard = must(tx.one(
-        """SELECT coalesce(max(updated_at), 0) AS at FROM jobs
-           WHERE video_path IS NULL AND lost = 0 AND status <> 'failed' AND error IS NULL"""))  # fmt: skip
+        f"SELECT coalesce(max(updated_at), 0) AS at FROM jobs WHERE {UNFINISHED} AND error IS NULL"))  # fmt: skip
     return clips["n"], heard["at"]
 
 
@@ -152,9 +151,9 @@ def pending(tx: Transaction, agent: str, now: int) -> list[Purchase]:
         tx,
         """SELECT id FROM purchases WHERE closed = 0 AND agent = :agent AND model <> 'upload'
            UNION
-           SELECT purchase FROM approvals JOIN purchases ON purchases.id = purchase
-           WHERE used_at IS NULL AND expires_at > :now AND answer IS NOT 'denied' AND agent = :agent
-                 AND model <> 'upload'""",
+           SELECT id FROM purchases WHERE agent = :agent AND model <> 'upload' AND id IN (
+               SELECT purchase FROM approvals
+               WHERE used_at IS NULL AND expires_at > :now AND answer IS NOT 'denied')""",
         agent=agent,
         now=now,
     )

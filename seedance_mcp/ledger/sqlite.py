@@ -24,6 +24,8 @@ T = TypeVar("T")
 BUSY_MS = 5_000
 CACHE_KIB = 16_384
 """Room for the inner pages of the indexes over some millions of payments; taken only as they are read."""
+STATEMENTS = 1_000
+"""Executions after which a statement that was not used again is forgotten, and has to be planned anew."""
 FIXED_WAL = 3_051_003
 """From this version on WAL is safe with several processes (the WAL-reset bug: SQLite 3.7.0 to 3.51.2)."""
 
@@ -145,7 +147,7 @@ def _in_transaction(tx: _Cursor, begin: str, statement: Callable[[Transaction], 
 def _connect(path: Path) -> apsw.Connection:
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        connection = apsw.Connection(str(path))
+        connection = apsw.Connection(str(path), statementcachesize=STATEMENTS)
         if os.name == "posix" and stat.S_IMODE(path.stat().st_mode) != 0o600:
             path.chmod(0o600)
     except (OSError, apsw.Error) as error:

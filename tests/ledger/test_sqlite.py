@@ -1,7 +1,6 @@
 import os
 import stat
 from pathlib import Path
-from typing import cast
 
 import anyio
 import apsw
@@ -145,19 +144,3 @@ async def test_commits_survive_a_loss_of_power(desk: Desk) -> None:
 
     full = 2
     assert await desk.database.read(settings) == ("wal", full)
-
-
-async def test_no_statement_of_a_reservation_is_planned_twice(desk: Desk) -> None:
-    planned = []
-
-    def asked(action: int, *_: object) -> int:
-        """SQLite asks for permission when it plans."""
-        planned.append(action)
-        return apsw.SQLITE_OK
-
-    cast("SQLite", desk.database)._connection.authorizer = asked
-    await desk.at(State.SETTLED, intent("one"))
-    assert planned
-    planned.clear()
-    await desk.at(State.SETTLED, intent("two"))
-    assert planned == []

@@ -65,9 +65,11 @@ CREATE UNIQUE INDEX payments_live_nonce ON payments (network, token, nonce)
     WHERE nonce IS NOT NULL AND standing <> 'void';
 CREATE INDEX payments_counted ON payments (counted_at, model, agent, rail, amount, fee)
     WHERE standing <> 'void';
-CREATE INDEX payments_open ON payments (state, agent, model, owner, amount, fee, rail)
+CREATE INDEX payments_open ON payments (standing, state, agent, model, owner, amount, fee, rail)
     WHERE standing IN ('open', 'claimed');
 CREATE INDEX payments_by_transaction ON payments (transaction_hash) WHERE transaction_hash IS NOT NULL;
+
+CREATE INDEX approvals_unused ON approvals (expires_at) WHERE used_at IS NULL;
 
 CREATE TRIGGER totals_insert AFTER INSERT ON payments WHEN NEW.standing <> 'void' BEGIN
     INSERT INTO changes VALUES (NEW.model, NEW.agent, NEW.amount + NEW.fee, 1);

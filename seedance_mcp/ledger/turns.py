@@ -73,7 +73,7 @@ class Turns:
             yield
         finally:
             _unlock(self._file, number - 1, 2)
-            self._ring(number + 1)
+            self._call_next(number)
 
     def close(self) -> None:
         """Close the file, once: its number may be another file's by the next time."""
@@ -88,7 +88,7 @@ class Turns:
                 return None
             time.sleep(DRAW)
         try:
-            number = max(int.from_bytes(os.pread(self._file, 8, 0), "little"), _BEFORE_FIRST) + 1
+            number = max(self._drawn(), _BEFORE_FIRST) + 1
             os.pwrite(self._file, number.to_bytes(8, "little"), 0)
             _lock(self._file, number)
         except OSError:
@@ -96,6 +96,10 @@ class Turns:
         finally:
             _unlock(self._file, 0)
         return number
+
+    def _drawn(self) -> int:
+        """The number that was drawn last."""
+        return int.from_bytes(os.pread(self._file, 8, 0), "little")
 
     def _wait(self, number: int, until: float) -> None:
         bell = self._open_bell(number)
@@ -122,13 +126,15 @@ class Turns:
             return os.open(path, os.O_RDWR | os.O_NONBLOCK)
         return None
 
-    def _ring(self, number: int) -> None:
-        with suppress(OSError):  # nobody waits there
-            bell = os.open(self._bell(number), os.O_WRONLY | os.O_NONBLOCK)
-            try:
-                os.write(bell, b"!")
-            finally:
-                os.close(bell)
+    def _call_next(self, number: int) -> None:
+        # Whoever draws a number only after this look finds the one before it done. Nobody may be waiting at the bell.
+        with suppress(OSError):
+            if self._drawn() > number:
+                bell = os.open(self._bell(number + 1), os.O_WRONLY | os.O_NONBLOCK)
+                try:
+                    os.write(bell, b"!")
+                finally:
+                    os.close(bell)
 
     def _bell(self, number: int) -> Path:
         return self._bells / str(number % BELLS)

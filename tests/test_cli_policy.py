@@ -340,6 +340,8 @@ async def test_every_rule_is_printed_with_its_numbers_and_the_one_that_decides(f
     rows = [line.split() for line in lines]
     assert ["per_payment", "wallet", "$2.50", "$0.00", "$0.46", "holds"] in rows
     assert ["over_table", "$0.5625", "$0.00", "$0.46", "holds"] in rows
+    assert ["frozen", "holds", "nothing", "is", "frozen"] in rows
+    assert max(map(len, lines[:-1])) <= 100
     assert ["unresolved", "agent:someone-else", "1", "1", "1", "refuses,", "and", "decides"] in rows
     assert lines[-1] == (
         "Refused (unresolved): 1 payment has an unknown outcome of agent someone-else, and the limit is 1. "

@@ -53,7 +53,7 @@ def _refusals(policy: Policy, usage: Usage, proposal: Proposal) -> Iterator[Rule
         code="clock", broken=ahead > 0, fact=f"the ledger is {ahead // 1000} s ahead" if ahead else "the clock is right"
     )
     yield Rule(
-        code="rail", broken=proposal.rail not in policy.rails, fact=f"{proposal.rail}: {', '.join(policy.rails)}"
+        code="rail", broken=proposal.rail not in policy.rails, fact=f"the policy allows {' and '.join(policy.rails)}"
     )
     yield _recipient(policy, usage, proposal)
     yield from _prices(policy, proposal)

@@ -33,18 +33,26 @@ def explanation_json(explanation: Explanation) -> dict[str, object]:
 
 
 def explanation_text(explanation: Explanation, paint: Callable[[str], str]) -> str:
-    rows = []
+    facts, numbers = [], []
     for rule in explanation.rules:
         result = _ACTS[rule.outcome] if rule.broken else "holds"
         result += ", and decides" if rule is explanation.deciding else ""
-        numbers = ["" if number is None else _number(rule, number) for number in _numbers(rule)]
-        rows.append((rule.code, rule.scope or "", *numbers, f"{result}: {rule.fact}" if rule.fact else result))
+        if rule.limit is None:
+            facts.append((rule.code, result, rule.fact))
+        else:
+            cells = [_number(rule, number) for number in (rule.limit, rule.used, rule.asked)]
+            numbers.append((rule.code, rule.scope or "", *cells, result))
     head = ("rule", "scope", "limit", "used", "this", "result")
     verdict = explanation.verdict
     by = "" if verdict.outcome is Outcome.ALLOW else f" ({verdict.code})"
     words = {Outcome.ALLOW: "Allowed", Outcome.ASK: "Needs approval", Outcome.REFUSE: "Refused"}[verdict.outcome]
     told = f"{words}{by}: {verdict.reason}." + (f" {verdict.remedy}" if verdict.remedy else "")
-    return f"{table(head, rows, numbers=head[2:5], paint=paint)}\n\n{told}"
+    parts = (
+        table(("rule", "result", "because"), facts, numbers=(), paint=paint),
+        table(head, numbers, numbers=head[2:5], paint=paint),
+        told,
+    )
+    return "\n\n".join(parts)
 
 
 def simulation_json(simulation: Simulation) -> dict[str, object]:
@@ -128,14 +136,10 @@ def _rule_json(rule: Rule, *, decides: bool) -> dict[str, object]:
         "otherwise": _ACTS[rule.outcome],
         "decides": decides,
     }
-    for name, number in zip(("limit", "used", "asked"), _numbers(rule), strict=True):
-        if number is not None:
+    if rule.limit is not None:
+        for name, number in (("limit", rule.limit), ("used", rule.used), ("asked", rule.asked)):
             told[f"{name}_usd" if rule.money else name] = usd(number) if rule.money else number
     return told | ({"fact": rule.fact} if rule.fact else {})
-
-
-def _numbers(rule: Rule) -> tuple[int | None, int | None, int | None]:
-    return (None, None, None) if rule.limit is None else (rule.limit, rule.used, rule.asked)
 
 
 def _number(rule: Rule, number: int) -> str:

@@ -9,6 +9,7 @@ cleaned up after a process that was stopped or killed in the queue.
 import errno
 import os
 import select
+import stat
 import sys
 import time
 from collections.abc import Iterator
@@ -23,6 +24,8 @@ BELLS = 64
 """More processes than these share bells, and one that was rung for another looks and waits on."""
 _BEFORE_FIRST = 16
 """The first bytes are those of the number that was drawn last."""
+_FARTHEST = 1 << 62
+"""No byte behind it could be locked."""
 
 if sys.platform != "win32":
     import fcntl
@@ -98,8 +101,9 @@ class Turns:
         return number
 
     def _drawn(self) -> int:
-        """The number that was drawn last."""
-        return int.from_bytes(os.pread(self._file, 8, 0), "little")
+        """The number that was drawn last; a damaged file begins anew."""
+        number = int.from_bytes(os.pread(self._file, 8, 0), "little")
+        return number if number < _FARTHEST else 0
 
     def _wait(self, number: int, until: float) -> None:
         bell = self._open_bell(number)
@@ -109,28 +113,32 @@ class Turns:
                 if bell is None:
                     time.sleep(min(left, LOOK))
                 elif _rings(bell, min(left, LOOK)):
-                    with suppress(BlockingIOError):  # whoever shares the bell was faster
+                    with suppress(OSError):  # whoever shares the bell was faster
                         os.read(bell, BELLS)
         finally:
             if bell is not None:
                 os.close(bell)
 
     def _open_bell(self, number: int) -> int | None:
-        """None where there can be no pipes."""
+        """None where there can be no pipes, or something else has its name."""
         path = self._bell(number)
         with suppress(OSError):
             self._bells.mkdir(mode=0o700, exist_ok=True)
             with suppress(FileExistsError):
                 os.mkfifo(path, 0o600)
             # For writing as well, so that it is never at its end.
-            return os.open(path, os.O_RDWR | os.O_NONBLOCK)
+            bell = os.open(path, os.O_RDWR | os.O_NONBLOCK)
+            if stat.S_ISFIFO(os.fstat(bell).st_mode):
+                return bell
+            os.close(bell)
         return None
 
     def _call_next(self, number: int) -> None:
         # Whoever draws a number only after this look finds the one before it done. Nobody may be waiting at the bell.
         with suppress(OSError):
             if self._drawn() > number:
-                bell = os.open(self._bell(number + 1), os.O_WRONLY | os.O_NONBLOCK)
+                # Open for both, so that a waiter who leaves meanwhile makes no broken pipe.
+                bell = os.open(self._bell(number + 1), os.O_RDWR | os.O_NONBLOCK)
                 try:
                     os.write(bell, b"!")
                 finally:

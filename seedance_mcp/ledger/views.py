@@ -70,9 +70,9 @@ def find(tx: Transaction, purchase_id: str) -> Purchase | None:
         request=json.loads(row["request"]),
         created_at=row["created_at"],
         payment=as_payment(of("payments", "ORDER BY attempt DESC LIMIT 1")),
-        job=as_job(of("jobs")) if row["job"] else None,
-        upload=Upload(**of("uploads")) if row["upload"] else None,
-        approval=Approval(**of("approvals")) if row["approval"] else None,
+        job=as_job(of("jobs")) if row["job"] is not None else None,
+        upload=Upload(**of("uploads")) if row["upload"] is not None else None,
+        approval=Approval(**of("approvals")) if row["approval"] is not None else None,
     )
 
 

@@ -105,8 +105,15 @@ def test_processes_that_share_a_bell_wait_on_when_it_was_rung_for_another(tmp_pa
         visitor.communicate("\n")
 
 
-def test_without_pipes_everybody_looks_again(tmp_path: Path, visit: Visit) -> None:
-    (tmp_path / "queue-bells").write_text("")
+@pytest.mark.parametrize("what", ["no folder", "no pipe"])
+def test_without_pipes_everybody_looks_again(tmp_path: Path, visit: Visit, what: str) -> None:
+    bells = tmp_path / "queue-bells"
+    if what == "no folder":
+        bells.write_text("")
+    else:
+        bells.mkdir()
+        for number in range(turns.BELLS):
+            (bells / str(number)).write_text("")
     visitors = [visit(name) for name in "ab"]
     for visitor in visitors:
         inside(visitor)
@@ -138,4 +145,10 @@ def test_a_stopped_process_is_waited_for_so_long_and_no_longer(tmp_path: Path, v
 
 def test_a_queue_that_cannot_be_written_is_none(tmp_path: Path) -> None:
     (tmp_path / "queue").symlink_to("/dev/full")
+    assert waited(tmp_path, PATIENCE) < PATIENCE
+
+
+def test_a_damaged_queue_begins_anew(tmp_path: Path) -> None:
+    (tmp_path / "queue").write_bytes(b"\xff" * 8)
+    assert waited(tmp_path, PATIENCE) < PATIENCE
     assert waited(tmp_path, PATIENCE) < PATIENCE

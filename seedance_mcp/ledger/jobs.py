@@ -29,7 +29,7 @@ def deliver(tx: Transaction, purchase_id: str, job_id: str, now: int) -> None:
     """The job that the seller names in its answer to a payment; it takes the place of one that was only found."""
     taken = tx.do(
         """UPDATE jobs SET id = :id, status = 'pending', progress = NULL, error = NULL, lost = 0, video_url = NULL,
-                  thumbnail_url = NULL, links_die_at = NULL, updated_at = :now
+                  thumbnail_url = NULL, links_die_at = NULL, watcher = NULL, updated_at = :now
            WHERE purchase = :purchase AND id <> :id AND video_path IS NULL
              AND NOT EXISTS (SELECT 1 FROM jobs other WHERE other.id = :id)""",
         id=job_id,

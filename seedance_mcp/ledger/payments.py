@@ -7,7 +7,7 @@ from seedance_mcp.ledger import audit
 from seedance_mcp.ledger.database import Transaction
 from seedance_mcp.ledger.states import MOVES, PAID, SAFETY, Payment, State
 from seedance_mcp.ledger.views import (
-    OPEN_NOW,
+    HELD_NOW,
     as_payment,
     must,
     payment_now,
@@ -32,7 +32,7 @@ def beat(tx: Transaction, owner: str, now: int) -> None:
 
 def bury(tx: Transaction) -> None:
     """Forget the leases of processes that left payments open and have certainly ended, before they run out."""
-    left = tx.all(f"SELECT owner FROM payments WHERE {OPEN_NOW} AND owner <> ''")
+    left = tx.all(f"SELECT owner FROM payments WHERE {HELD_NOW} AND owner <> ''")
     for owner in {row["owner"] for row in left}:
         if tx.is_gone(owner):
             tx.do("DELETE FROM owners WHERE token = :owner", owner=owner)
@@ -158,7 +158,7 @@ def _is_delivered(tx: Transaction, purchase_id: str) -> bool:
 
 def release_own(tx: Transaction, owner: str, now: int) -> None:
     """Give back what ``owner`` reserved and neither signed nor gave back; it must not be paying anything right now."""
-    rows = tx.all(f"SELECT * FROM payments WHERE {OPEN_NOW} AND state = 'reserved' AND owner = :owner", owner=owner)
+    rows = tx.all(f"SELECT * FROM payments WHERE {HELD_NOW} AND state = 'reserved' AND owner = :owner", owner=owner)
     for row in rows:
         release(tx, as_payment(row), owner, now, "it was never signed")
 
@@ -169,7 +169,7 @@ def adopt(tx: Transaction, payment: Payment, owner: str, now: int) -> Payment | 
     bury(tx)
     taken = tx.do(
         f"""UPDATE payments SET owner = :owner
-           WHERE id = :id AND state = :state AND {OPEN_NOW} AND state <> 'claimed' AND (owner = :owner OR NOT EXISTS
+           WHERE id = :id AND state = :state AND {HELD_NOW} AND (owner = :owner OR NOT EXISTS
            (SELECT 1 FROM owners WHERE owners.token = payments.owner AND owners.lease_until > :now))""",
         owner=owner,
         id=payment.id,
@@ -183,7 +183,7 @@ def release_abandoned(tx: Transaction, owner: str, now: int) -> int:
     """Give back what dead processes reserved and never signed; the number of payments released."""
     bury(tx)
     rows = tx.all(
-        f"""SELECT * FROM payments WHERE {OPEN_NOW} AND state = 'reserved' AND owner <> :owner AND NOT EXISTS
+        f"""SELECT * FROM payments WHERE {HELD_NOW} AND state = 'reserved' AND owner <> :owner AND NOT EXISTS
             (SELECT 1 FROM owners WHERE owners.token = payments.owner AND owners.lease_until > :now)""",
         owner=owner,
         now=now,

@@ -18,6 +18,8 @@ from pathlib import Path
 
 LOOK = 0.02
 """Seconds after which one looks again although nobody has rung: whoever should have may have been killed."""
+LOOK_WITHOUT = 0.002
+"""The same where there are no bells."""
 DRAW = 0.000_2
 """Seconds after which one tries again to draw a number, while another process draws."""
 BELLS = 64
@@ -41,6 +43,13 @@ if sys.platform != "win32":
     def _unlock(descriptor: int, byte: int, count: int = 1) -> None:
         with suppress(OSError):
             fcntl.lockf(descriptor, fcntl.LOCK_UN, count, byte)
+
+    def _open_pipe(path: Path) -> int | None:
+        """Open for both ends, so that it is never at its end, and never broken. None for what is no pipe."""
+        # Looked at before it is opened: to close the ledger's own file under this name would give its locks away.
+        if not stat.S_ISFIFO(path.stat(follow_symlinks=False).st_mode):
+            return None
+        return os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
 
     def _rings(bell: int, seconds: float) -> bool:
         poll = select.poll()
@@ -111,7 +120,7 @@ class Turns:
             # In this order, so that one which rings between a look and the wait is heard.
             while not _lock(self._file, number - 1) and (left := until - time.monotonic()) > 0:
                 if bell is None:
-                    time.sleep(min(left, LOOK))
+                    time.sleep(min(left, LOOK_WITHOUT))
                 elif _rings(bell, min(left, LOOK)):
                     with suppress(OSError):  # whoever shares the bell was faster
                         os.read(bell, BELLS)
@@ -121,24 +130,17 @@ class Turns:
 
     def _open_bell(self, number: int) -> int | None:
         """None where there can be no pipes, or something else has its name."""
-        path = self._bell(number)
         with suppress(OSError):
             self._bells.mkdir(mode=0o700, exist_ok=True)
             with suppress(FileExistsError):
-                os.mkfifo(path, 0o600)
-            # For writing as well, so that it is never at its end.
-            bell = os.open(path, os.O_RDWR | os.O_NONBLOCK)
-            if stat.S_ISFIFO(os.fstat(bell).st_mode):
-                return bell
-            os.close(bell)
+                os.mkfifo(self._bell(number), 0o600)
+            return _open_pipe(self._bell(number))
         return None
 
     def _call_next(self, number: int) -> None:
         # Whoever draws a number only after this look finds the one before it done. Nobody may be waiting at the bell.
         with suppress(OSError):
-            if self._drawn() > number:
-                # Open for both, so that a waiter who leaves meanwhile makes no broken pipe.
-                bell = os.open(self._bell(number + 1), os.O_RDWR | os.O_NONBLOCK)
+            if self._drawn() > number and (bell := _open_pipe(self._bell(number + 1))) is not None:
                 try:
                     os.write(bell, b"!")
                 finally:

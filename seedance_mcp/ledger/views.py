@@ -13,9 +13,11 @@ T = TypeVar("T")
 
 OPEN_NOW = "payments.standing IN ('open', 'claimed')"
 """SQL: word for word the condition of the index over what is open, which keeps history out of every decision."""
+HELD_NOW = f"({OPEN_NOW} AND payments.standing = 'open')"
+"""SQL: of those the ones that count at any time; what is claimed and not final yet may be many."""
 IN_FLIGHT = 30_000
 """Milliseconds that an answer may take before its payment counts as one with an unknown outcome."""
-UNRESOLVED = f"""({OPEN_NOW} AND (payments.state = 'unknown' OR (payments.state IN ('signed', 'sent') AND
+UNRESOLVED = f"""({HELD_NOW} AND (payments.state = 'unknown' OR (payments.state IN ('signed', 'sent') AND
     (payments.sent_at < :now - {IN_FLIGHT} OR NOT EXISTS
     (SELECT 1 FROM owners WHERE owners.token = payments.owner AND owners.lease_until > :now)))))"""
 """SQL: the signed bytes may still be used, and nobody alive is waiting for the answer. Wants ``:now``."""
@@ -130,7 +132,7 @@ def _open(tx: Transaction, now: int) -> list[Open]:
     rows = tx.all(
         f"""SELECT agent, model, rail, sum(amount + fee) AS amount, count(*) AS payments,
                    count(CASE WHEN {UNRESOLVED} THEN 1 END) AS unresolved
-            FROM payments WHERE {OPEN_NOW} AND state <> 'claimed' GROUP BY agent, model, rail""",
+            FROM payments WHERE {HELD_NOW} GROUP BY agent, model, rail""",
         now=now,
     )
     return [Open(**row) for row in rows]

@@ -1,5 +1,6 @@
 """The environment, read once into ``Settings``. Nothing else in the package looks at ``os.environ`` for settings."""
 
+import logging
 import os
 import re
 from collections.abc import MutableMapping
@@ -11,6 +12,8 @@ from urllib.parse import urlsplit
 import platformdirs
 
 from seedance_mcp.errors import InvalidSettings
+
+logger = logging.getLogger(__name__)
 
 PREFIX = "SEEDANCE_"
 _APP = "seedance-mcp"
@@ -132,6 +135,7 @@ class _Reader:
                     f"{PREFIX}{name} is no setting: did you mean {PREFIX}{near}?",
                     next="Mend the name in the client's config, or take the line out.",
                 )
+            logger.warning("%s%s is no setting of this program, and has no effect", PREFIX, name)
 
     def text(self, name: str) -> str:
         self._known.append(name)

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from seedance_mcp import __version__
-from seedance_mcp.errors import InvalidPolicy, InvalidSettings, LedgerError, SeedanceError
+from seedance_mcp.errors import InvalidPolicy, InvalidSettings, LedgerError, SeedanceError, sentence
 from seedance_mcp.money import dollars
 
 COMMANDS = {
@@ -87,7 +87,7 @@ def _fail(ctx: click.Context, error: SeedanceError) -> None:
 
 def told(error: SeedanceError) -> str:
     """An error for an operator: what is wrong and what to do; money is only spoken of where some moved."""
-    parts = [error.what.rstrip(".") + "."]
+    parts = [sentence(error.what)]
     if error.charged:
         parts.append(f"{dollars(error.charged)} was charged.")
     if error.next and not isinstance(error, LedgerError):

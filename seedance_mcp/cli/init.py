@@ -78,6 +78,9 @@ def init(
     plan = Plan(settings=settings, new_wallet=is_new, ring=ring, policy=policy, entries=entries)
     written = _agreed_and_written(plan, say)
     address = address_of(settings)
+    if is_new and ring is None:
+        both = f"{settings.keystore} and {settings.keystore_password_file}"
+        say(f"\nKeep a copy of {both} in a safe place now: without both the money is lost.")
     say(f"\n{how_to_fund(address)}")
     if settings.keystore_password_file != given.keystore_password_file:
         say(f"In a shell, commands open the wallet with {_PASSWORD}={settings.keystore_password_file}")

@@ -69,7 +69,7 @@ class StrictTool(Tool):
         if isinstance(cause, SeedanceError):
             return cause
         if isinstance(cause, ValidationError) and cause.title == self.fn_metadata.arg_model.__name__:
-            return InvalidArgument(_first_problem(cause), next="Call again with that argument changed.")
+            return InvalidArgument(_first_problem(cause))
         logger.error("%s ended in a fault of its own", self.name, exc_info=error)
         if not self.pays:
             return SeedanceError("an internal fault ended the call", next="Tell the operator.", code="internal")

@@ -81,6 +81,7 @@ class SeedanceError(Exception):
 
 class InvalidArgument(SeedanceError):
     code = "invalid_argument"
+    next = "Call again with that argument changed."
 
 
 class InvalidSettings(SeedanceError):
@@ -93,6 +94,7 @@ class InvalidPolicy(SeedanceError):
 
 class InvalidImage(SeedanceError):
     code = "invalid_image"
+    next = "Call again with another image."
 
 
 class NoWallet(SeedanceError):

@@ -48,7 +48,8 @@ def policy_text(
     built_in = parse_policy(BUILT_IN)
     payment = _amount(payment, "What may one payment cost?", built_in.caps.per_payment)
     day = _amount(day, "What may be spent within 24 hours?", built_in.caps.per_day)
-    above = _amount(above, "Above which price are you asked first?", min(built_in.approval_above or 0, payment * 3 // 5))
+    usual = min(built_in.approval_above or 0, payment * 3 // 5)  # as much below one payment as the built-in one is
+    above = _amount(above, "Above which price are you asked first?", usual)
     caps = replace(built_in.caps, per_payment=payment, per_hour=max(payment, day // 2), per_day=day)
     policy = replace(built_in, caps=caps, approval_above=above)
     _warn(policy, say)

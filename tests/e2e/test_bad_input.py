@@ -46,6 +46,7 @@ async def is_told(shop: Shop, agent: Agent, code: str, sentence: str, tool: str,
     problem = await agent.fails(tool, **arguments)
     assert problem.text.lower().startswith(f"{sentence} nothing was charged.")
     assert (problem.code, problem.charged_usd, problem.purchase_id) == (code, "0.00", None)
+    assert problem.next
     assert problem.text.endswith(f"Nothing was charged. {problem.next}".strip())
     assert "Traceback" not in problem.text
     assert shop.credentials == []

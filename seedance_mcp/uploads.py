@@ -153,6 +153,9 @@ class Uploads:
                 return await self._fetcher.image(url)
         except TimeoutError:
             raise StudioUnavailable("the image could not be fetched in time") from None
+        except StudioRejected as error:
+            error.next = error.next or "Call again with another link, or with a path inside an allowed folder."
+            raise
 
     async def _named(self, url: str, argument: str) -> Picture:
         if not url.startswith(("https://", f"{self._corridor.studio.origin}/")) and not self._fetcher.allows(url):

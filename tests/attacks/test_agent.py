@@ -355,7 +355,7 @@ async def test_a_file_or_address_that_is_not_the_agents_never_leaves(
     await customer.signs_nothing("upload_image", url=path)
     await customer.refuses(image=path)
     await customer.refuses(last_image=path)
-    assert {seen.path for seen in customer.seller.requests} <= {"/pictures/lake.png"}
+    assert {seen.path for seen in customer.seller.requests} <= {"/pictures/lake.png", "/openapi.json"}
 
 
 async def test_internal_pictures_are_not_asked_for(customer: Target, elsewhere: Hostile) -> None:

@@ -19,9 +19,6 @@ SeedanceError
 |- ChainError           no RPC host gave a usable answer
 """
 
-import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from enum import StrEnum
 
 from seedance_mcp.money import dollars
@@ -168,14 +165,3 @@ def sentence(text: str) -> str:
     """``text`` with a full stop, unless it ends a sentence already."""
     text = text.strip()
     return text if text.endswith((".", "!", "?")) or not text else f"{text}."
-
-
-@contextmanager
-def going_on(logger: logging.Logger, subject: str) -> Iterator[None]:
-    """What goes wrong in one round of background work is logged: the next one tries again, and the server lives on."""
-    try:
-        yield
-    except SeedanceError as error:
-        logger.info("While looking after %s: %s", subject, error.what)
-    except Exception:
-        logger.exception("While looking after %s", subject)

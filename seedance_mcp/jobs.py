@@ -8,7 +8,8 @@ from pathlib import Path
 import anyio
 from anyio.to_thread import run_sync
 
-from seedance_mcp.errors import LedgerError, NotFound, SeedanceError, going_on
+from seedance_mcp.background import going_on
+from seedance_mcp.errors import LedgerError, NotFound, SeedanceError
 from seedance_mcp.eyes import Eyes
 from seedance_mcp.fetching import Fetcher, is_mp4
 from seedance_mcp.ledger import jobs, payments, views

@@ -100,6 +100,7 @@ def test_what_was_agreed_to_is_written_and_works_together(shell: Shell) -> None:
 
 def test_what_no_option_says_is_asked(shell: Shell) -> None:
     ran = shell.run("init", typed="\n6\n\n~/Pictures\n\ny\n")
+    assert "in a safe place now: without both the money is lost." in ran.out
     assert ran.code == 0, ran.err
     asked = [question.strip() for question in re.findall(r"[A-Z][^?]*\?[^\[\]]*\[[^\]]*\]", ran.err)]
     assert asked == [

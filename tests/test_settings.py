@@ -224,5 +224,6 @@ def test_a_variable_that_is_nearly_a_setting_is_an_error_and_is_not_shown(slip: 
     assert refused(**{slip: "a value"}) == f"SEEDANCE_{slip} is no setting: did you mean SEEDANCE_{meant}?"
 
 
-def test_other_programs_may_have_variables_of_that_prefix() -> None:
-    assert read(DEBUG="1", HOME="/nowhere") == read()
+def test_a_variable_without_effect_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    assert read(DEBUG="a value") == read()
+    assert caplog.messages == ["SEEDANCE_DEBUG is no setting of this program, and has no effect"]

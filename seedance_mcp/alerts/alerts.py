@@ -15,7 +15,8 @@ from seedance_mcp.alerts.happenings import (
 )
 from seedance_mcp.alerts.thresholds import needed, thresholds
 from seedance_mcp.alerts.webhook import Webhook
-from seedance_mcp.errors import InvalidPolicy, going_on
+from seedance_mcp.background import going_on
+from seedance_mcp.errors import InvalidPolicy
 from seedance_mcp.guard.policy import Policy
 from seedance_mcp.ledger import alerts, audit, views
 from seedance_mcp.ledger.alerts import RECIPIENT, Alert

@@ -105,10 +105,15 @@ def test_processes_that_share_a_bell_wait_on_when_it_was_rung_for_another(tmp_pa
         visitor.communicate("\n")
 
 
-@pytest.mark.parametrize("what", ["no folder", "no pipe"])
+@pytest.mark.parametrize("what", ["no folder", "no pipe", "a link"])
 def test_without_pipes_everybody_looks_again(tmp_path: Path, visit: Visit, what: str) -> None:
     bells = tmp_path / "queue-bells"
-    if what == "no folder":
+    (tmp_path / "other").write_text("of somebody else")
+    if what == "a link":
+        bells.mkdir()
+        for number in range(turns.BELLS):
+            (bells / str(number)).symlink_to(tmp_path / "other")
+    elif what == "no folder":
         bells.write_text("")
     else:
         bells.mkdir()
@@ -118,6 +123,7 @@ def test_without_pipes_everybody_looks_again(tmp_path: Path, visit: Visit, what:
     for visitor in visitors:
         inside(visitor)
         visitor.communicate("\n")
+    assert (tmp_path / "other").read_text() == "of somebody else"
 
 
 def test_the_turn_of_a_killed_process_is_over(tmp_path: Path, visit: Visit) -> None:

@@ -31,6 +31,8 @@ def _payments(tx: Transaction) -> Iterator[str]:
             continue
         if row["amount"] <= 0 or row["fee"] < 0:
             yield f"{name} has the amount {row['amount']} and the fee {row['fee']}"
+        if row["rail"] not in RAILS:
+            yield f"{name} went over {row['rail']}, which no sum knows"
         signed = row["nonce"] is not None
         if signed != (state not in {State.INTENDED, State.RESERVED, State.RELEASED}):
             yield f"{name} is {state} {'with' if signed else 'without'} a signature"
@@ -61,7 +63,7 @@ def _purchases(tx: Transaction) -> Iterator[str]:
         attempts[row["purchase"]].append((row["attempt"], State(row["state"])))
     for row in tx.all("SELECT id FROM purchases"):
         made = attempts.get(row["id"], [])
-        if [number for number, _ in made] != list(range(1, len(made) + 1)):
+        if [number for number, _ in made] != list(range(1, max(len(made), 1) + 1)):
             yield f"purchase {row['id']} has the attempts {[number for number, _ in made]}"
         if sum(state not in UNCOUNTED for _, state in made) > 1:
             yield f"purchase {row['id']} has more than one payment that counts"

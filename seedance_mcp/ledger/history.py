@@ -124,19 +124,22 @@ def clips(tx: Transaction, finished: int, now: int) -> list[Purchase]:
 
     Newest first.
     """
-    rows = tx.all(
-        """SELECT id FROM purchases WHERE closed = 0 AND kind = 'bought' AND model <> 'upload'
-           UNION
-           SELECT purchases.id FROM approvals JOIN purchases ON purchases.id = approvals.purchase
-           WHERE used_at IS NULL AND expires_at > :now AND coalesce(answer, '') <> 'denied' AND model <> 'upload'""",
-        now=now,
-    )
-    rows += tx.all(
-        """SELECT purchases.id FROM payments JOIN purchases ON purchases.id = payments.purchase
-           WHERE purchases.closed = 1 AND purchases.kind = 'bought' AND payments.model <> 'upload'
-             AND payments.standing <> 'void'
-           ORDER BY payments.id DESC LIMIT :finished""",
-        finished=finished,
-    )
-    found = [purchase for row in rows if (purchase := find(tx, row["id"])) is not None]
+    rows = [
+        *tx.all("SELECT id FROM purchases WHERE closed = 0 AND kind = 'bought' AND model <> 'upload'"),
+        *tx.all(
+            """SELECT id FROM purchases WHERE model <> 'upload' AND id IN (
+                   SELECT purchase FROM approvals
+                   WHERE used_at IS NULL AND expires_at > :now AND answer IS NOT 'denied')""",
+            now=now,
+        ),
+        *tx.all(
+            """SELECT purchases.id FROM payments JOIN purchases ON purchases.id = payments.purchase
+               WHERE purchases.closed = 1 AND purchases.kind = 'bought' AND payments.model <> 'upload'
+                 AND payments.standing <> 'void'
+               ORDER BY payments.id DESC LIMIT :finished""",
+            finished=finished,
+        ),
+    ]
+    ids = dict.fromkeys(row["id"] for row in rows)
+    found = [purchase for purchase_id in ids if (purchase := find(tx, purchase_id)) is not None]
     return sorted(found, key=lambda purchase: (purchase.created_at, purchase.payment.id), reverse=True)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from seedance_mcp.ledger.audit import canonical
 from seedance_mcp.ledger.database import Transaction
-from seedance_mcp.ledger.payments import close_if_done
+from seedance_mcp.ledger.payments import close_or_open
 from seedance_mcp.ledger.states import ClipJob, Purchase, Upload
 from seedance_mcp.ledger.views import as_job, find, must
 
@@ -176,7 +176,7 @@ def _purchases(tx: Transaction, sql: str, **values: object) -> list[Purchase]:
 def _close(tx: Transaction, job_id: str) -> None:
     row = tx.one("SELECT purchase FROM jobs WHERE id = :id", id=job_id)
     if row is not None:
-        close_if_done(tx, row["purchase"])
+        close_or_open(tx, row["purchase"])
 
 
 def keep_ticket(tx: Transaction, purchase: Purchase, ticket: bytes, dies_at: int | None) -> None:
@@ -202,7 +202,7 @@ def keep_blob(tx: Transaction, purchase_id: str, blob_url: str) -> None:
 
 def finish_upload(tx: Transaction, purchase_id: str, url: str) -> None:
     tx.do("UPDATE uploads SET url = :url, ticket = NULL WHERE purchase = :purchase", purchase=purchase_id, url=url)
-    close_if_done(tx, purchase_id)
+    close_or_open(tx, purchase_id)
 
 
 def upload_of(tx: Transaction, agent: str, url: str) -> Upload | None:

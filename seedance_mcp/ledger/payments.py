@@ -137,14 +137,15 @@ def release(tx: Transaction, payment: Payment, owner: str, now: int, why: str) -
     return move(tx, payment, State.RELEASED, owner, now, "ended_at = :now, counted_at = :now, owner = ''", why=why)
 
 
-def close_if_done(tx: Transaction, purchase_id: str) -> None:
+def close_or_open(tx: Transaction, purchase_id: str) -> None:
     """Nothing more is to come once the payment is gone, or is paid and the clip or image is there or never will be.
 
-    A job that failed closes nothing while its payment may still be a live authorization.
+    A job that failed closes nothing while its payment may still be a live authorization. A payment that was taken for
+    gone and turns out settled opens its purchase again.
     """
     last = must(tx.one("SELECT state FROM payments WHERE purchase = :id ORDER BY attempt DESC LIMIT 1", id=purchase_id))
-    if last["state"] in GONE or (last["state"] in PAID and _is_delivered(tx, purchase_id)):
-        tx.do("UPDATE purchases SET closed = 1 WHERE id = :id", id=purchase_id)
+    closed = last["state"] in GONE or (last["state"] in PAID and _is_delivered(tx, purchase_id))
+    tx.do("UPDATE purchases SET closed = :closed WHERE id = :id AND closed <> :closed", id=purchase_id, closed=closed)
 
 
 def _is_delivered(tx: Transaction, purchase_id: str) -> bool:
@@ -205,7 +206,7 @@ def move(
         return False
     tx.do(f"UPDATE payments SET state = :to, {assignments} WHERE id = :id", to=str(to), id=payment.id,
           **{**values, **({"now": now} if ":now" in assignments else {})})  # fmt: skip
-    close_if_done(tx, payment.purchase)
+    close_or_open(tx, payment.purchase)
     if to in PAID:
         tx.do(
             "UPDATE ledger SET generation = coalesce((SELECT generation FROM purchases WHERE id = :id), generation)",

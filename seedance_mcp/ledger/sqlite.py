@@ -5,6 +5,7 @@ import secrets
 import stat
 import time
 from collections.abc import Callable
+from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
@@ -130,6 +131,7 @@ def _in_transaction(tx: _Cursor, begin: str, statement: Callable[[Transaction], 
     try:
         tx.do(begin)
         try:
+            _refuse_newer(tx)
             result = statement(tx)
             tx.do("COMMIT")
         except BaseException:
@@ -169,20 +171,35 @@ def _connect(path: Path) -> apsw.Connection:
     return connection
 
 
-def _migrate(tx: Transaction, kind: str | None) -> None:
-    version = (tx.one("PRAGMA user_version") or {})["user_version"]
-    scripts = sorted((resources.files(__package__) / "migrations").iterdir(), key=lambda script: script.name)
-    numbered = [(int(script.name[:4]), script) for script in scripts if script.name.endswith(".sql")]
-    newest = max(number for number, _ in numbered)
-    if version > newest:
+def _refuse_newer(tx: Transaction) -> None:
+    """A newer version may take the ledger over at any time, and what is written here has another meaning then."""
+    version = _version(tx)
+    if version > len(_scripts()):
         raise LedgerError(
-            f"the ledger has schema {version} and this version knows {newest}",
-            next="Use the newest seedance-mcp with this ledger.",
+            f"the ledger has schema {version} and this version knows {len(_scripts())}",
+            next="Use the newest seedance-mcp with this ledger, and restart servers that are still of an older one.",
         )
-    for number, script in numbered:
-        if number > version:
-            tx.do(script.read_text())
-            tx.do(f"PRAGMA user_version = {number}")
+
+
+def _version(tx: Transaction) -> int:
+    return int((tx.one("PRAGMA user_version") or {})["user_version"])
+
+
+@cache
+def _scripts() -> tuple[str, ...]:
+    """SQL that makes schema 1, 2 and so on out of the one before."""
+    files = (resources.files(__package__) / "migrations").iterdir()
+    return tuple(
+        file.read_text(encoding="utf-8")
+        for file in sorted(files, key=lambda file: file.name)
+        if file.name.endswith(".sql")
+    )
+
+
+def _migrate(tx: Transaction, kind: str | None) -> None:
+    for number, script in enumerate(_scripts()[_version(tx) :], start=_version(tx) + 1):
+        tx.do(script)
+        tx.do(f"PRAGMA user_version = {number}")
     now = time.time_ns() // 1_000_000
     tx.do(
         "INSERT OR IGNORE INTO ledger (only_row, id, kind, created_at, clock) VALUES (1, :id, :kind, :now, 0)",

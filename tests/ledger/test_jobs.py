@@ -125,6 +125,13 @@ async def test_a_watcher_that_leaves_makes_room_at_once(desk: Desk) -> None:
     assert [job.id for job in await desk.database.write(jobs.watch, "second", desk.now)] == ["job-1"]
 
 
+async def test_a_job_that_is_named_in_place_of_another_is_watched_at_once(desk: Desk) -> None:
+    payment = await bought(desk, "found")
+    await desk.database.write(jobs.watch, "departed", desk.now)
+    await desk.database.write(jobs.deliver, payment.purchase, "named", desk.now)
+    assert [job.id for job in await desk.database.write(jobs.watch, "second", desk.now)] == ["named"]
+
+
 async def test_only_unfinished_jobs_are_watched_and_the_oldest_first(desk: Desk) -> None:
     for number, job_id in enumerate(["young", "old", "saved", "failed", "lost"]):
         desk.now += -number

@@ -84,6 +84,15 @@ async def test_a_settlement_after_a_false_expiry_counts_again(desk: Desk) -> Non
     assert (await desk.spent()).total == CLIP
 
 
+async def test_a_settlement_after_a_false_expiry_is_looked_after_again(desk: Desk) -> None:
+    payment = await desk.at(State.EXPIRED)
+    assert await desk.database.read(jobs.pending, "storyboard", desk.now) == []
+    assert await desk.move(payment, State.SETTLED)
+    (found,) = await desk.database.read(jobs.pending, "storyboard", desk.now)
+    assert found.id == payment.purchase
+    assert await desk.database.read(jobs.without_job) == [found]
+
+
 async def test_nobody_owns_a_payment_that_was_given_up(desk: Desk) -> None:
     payment = await desk.at(State.SENT)
     assert payment.owner == ME

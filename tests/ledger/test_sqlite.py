@@ -132,7 +132,18 @@ async def test_a_ledger_of_a_newer_version_is_left_alone(tmp_path: Path) -> None
     newer.close()
     with pytest.raises(LedgerError, match=r"has schema 99 and this version knows \d+") as caught:
         await SQLite.open(path, "real")
-    assert caught.value.next == "Use the newest seedance-mcp with this ledger."
+    assert caught.value.next.startswith("Use the newest seedance-mcp with this ledger")
+
+
+@pytest.mark.parametrize("way", ["read", "write"])
+async def test_a_ledger_that_a_newer_version_took_over_is_used_no_more(desk: Desk, tmp_path: Path, way: str) -> None:
+    newer = apsw.Connection(str(tmp_path / "ledger.db"))
+    newer.execute("PRAGMA user_version = 99")
+    with pytest.raises(LedgerError, match="has schema 99"):
+        await getattr(desk.database, way)(views.open_payments)
+    newer.execute("PRAGMA user_version = 1")
+    newer.close()
+    assert await desk.database.read(views.open_payments) == []
 
 
 async def test_commits_survive_a_loss_of_power(desk: Desk) -> None:

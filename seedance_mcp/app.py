@@ -143,6 +143,7 @@ async def open_app(
             owner=owner,
             now=now,
             quoted=lambda quote: alerts.see(recipients(studio.origin, quote)),
+            closed=settings.keystore if wallet is None and settings.keystore.exists() else None,
         )
         fetcher = Fetcher(world, _own_hosts(settings))
         eyes = Eyes(database, fetcher)

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Self, cast
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from mcp.server.mcpserver import Context
 
 logger = logging.getLogger(__name__)
+
+_WORD = re.compile(r"[a-z][a-z'-]*[,.:;]?(?=\s|$)")
 
 
 class PlainArguments(FuncMetadata):
@@ -99,7 +102,8 @@ def failure(error: SeedanceError) -> CallToolResult:
 
 
 def capitalised(text: str) -> str:
-    return text[:1].upper() + text[1:]
+    """``text`` as a sentence begins, unless it begins with a name such as ``quote_id`` or an address."""
+    return text[:1].upper() + text[1:] if _WORD.match(text) else text
 
 
 def _first_problem(error: ValidationError) -> str:

@@ -113,7 +113,7 @@ class Clips:
             again = await self._again(known) if known is not None else None
             if again is not None:
                 return again
-            self._corridor.require_wallet()
+            await self._corridor.require_ready()
             return await self._buy(clip, pictures)
 
     def question(self, bought: Bought) -> str | None:
@@ -241,13 +241,13 @@ class Clips:
         return quote.price
 
     async def _from_table(self, clip: ClipOrder, error: SeedanceError) -> Estimate:
-        rows = [prices.estimate(clip.model, generation, clip.duration, clip.resolution) for generation in (1, 2)]
-        known = [price for price in rows if price is not None]
-        if not known:
-            raise error
         policy, usage = await self._corridor.usage(self._order(clip, [], None))
+        generation = usage.generation or prices.dearest(clip.model, clip.duration, clip.resolution)
+        price = generation and prices.estimate(clip.model, generation, clip.duration, clip.resolution)
+        if price is None:
+            raise error
         verdict = Verdict(Outcome.REFUSE, error.code, f"the seller cannot be asked now: {error.what}")
-        return Estimate(max(known), False, None, (), verdict, budget(policy, usage, clip.model, self._agent))
+        return Estimate(price, False, None, (), verdict, budget(policy, usage, clip.model, self._agent))
 
     def _order(
         self,

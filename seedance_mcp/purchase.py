@@ -4,6 +4,7 @@ import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
@@ -63,7 +64,8 @@ class Corridor:
     """Everything that a purchase needs, and nothing else may sign.
 
     ``owner`` names this process in the ledger, ``now`` gives epoch milliseconds, ``policy`` the policy in force or
-    raises; ``quoted`` is told of every quote before anything is decided, and must not wait.
+    raises; ``quoted`` is told of every quote before anything is decided, and must not wait. ``closed`` is a keystore
+    that is there while its password is not.
     """
 
     def __init__(
@@ -80,6 +82,7 @@ class Corridor:
         owner: str,
         now: Callable[[], int],
         quoted: Callable[[Quote], object] = lambda _: None,
+        closed: Path | None = None,
     ) -> None:
         self.studio = studio
         self.database = database
@@ -92,13 +95,24 @@ class Corridor:
         self._sender = sender
         self._owner = owner
         self._quoted = quoted
+        self._closed = closed
         self._paying = anyio.Lock()
         self._turns: WeakValueDictionary[bytes, anyio.Lock] = WeakValueDictionary()
 
     def require_wallet(self) -> Wallet:
-        if self.wallet is None:
-            raise NoWallet("this server has no wallet, so it can estimate but not buy")
-        return self.wallet
+        if self.wallet is not None:
+            return self.wallet
+        if self._closed is not None:
+            raise NoWallet(
+                f"the password of the wallet in {self._closed} is nowhere, so this server can estimate but not buy",
+                next="Ask the operator to run `seedance-mcp doctor`, which says where it belongs.",
+            )
+        raise NoWallet("this server has no wallet, so it can estimate but not buy")
+
+    async def require_ready(self) -> None:
+        """Raises NoWallet or InvalidPolicy: what keeps anything from being bought, whatever the seller says."""
+        self.require_wallet()
+        await self.policy()
 
     def require_no_key(self, argument: str, text: str) -> None:
         """Raises InvalidArgument where somebody wrote the wallet's key into what would leave this machine."""

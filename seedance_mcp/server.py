@@ -49,6 +49,10 @@ then check_job with wait_seconds=50 until status is complete. Try an idea with m
 call is safe: the same request is never paid twice. After an error, do what its last sentence says.
 """
 
+SANDBOX = """\
+This is the sandbox: an embedded seller, play money, and clips that are drawn here. Say so when you show one.
+"""
+
 Model = Annotated[
     Literal["seedance", "seedance-fast"],
     Field(description='"seedance" for the final clip, "seedance-fast" for a cheap draft.'),
@@ -113,7 +117,7 @@ async def clip_order(
     )
 
 
-def build_server(runtime: Runtime) -> MCPServer[None]:
+def build_server(runtime: Runtime, instructions: str = INSTRUCTIONS) -> MCPServer[None]:
     """The server with its tools on an app that may not have started yet."""
 
     async def started() -> "App":
@@ -229,7 +233,7 @@ def build_server(runtime: Runtime) -> MCPServer[None]:
     server = MCPServer(
         "seedance",
         title="Seedance clips",
-        instructions=INSTRUCTIONS,
+        instructions=instructions,
         version=__version__,
         log_level="WARNING",
         lifespan=lambda _: _serving(runtime),

@@ -125,6 +125,7 @@ class Uploads:
                 if hosted is not None:
                     return hosted
                 replaces = known.id if known.paid else None
+            await self._corridor.require_ready()
             body = {
                 "filename": _file_name(name, prepared),
                 "contentType": prepared.content_type,

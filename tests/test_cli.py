@@ -17,6 +17,7 @@ from seedance_mcp.guard.usage import Usage
 from seedance_mcp.ledger import views
 from seedance_mcp.ledger.sqlite import SQLite
 from seedance_mcp.ledger.states import State
+from seedance_mcp.orders import SHIPPED_PAY_TO
 from seedance_mcp.payment.tokens import BASE_USDC
 from seedance_mcp.settings import STUDIO_URL
 from tests.guard.examples import OTHER, PAY_TO
@@ -115,12 +116,24 @@ async def test_freezing_needs_no_question_and_unfreezing_does(shell: Shell) -> N
 async def test_a_recipient_is_trusted_once_that_is_confirmed(shell: Shell) -> None:
     ran = shell.run("trust", PAY_TO, typed="n\n")
     assert (ran.code, ran.out) == (1, "")
-    assert f"Send payments for {STUDIO_URL} to {PAY_TO}?" in ran.err
+    assert f"Send payments for {STUDIO_URL} to {PAY_TO}, no longer to {SHIPPED_PAY_TO}?" in ran.err
     ran = shell.run("trust", PAY_TO, typed="y\n")
     assert (ran.code, ran.out) == (0, f"Payments go to {PAY_TO}.\n")
     assert (await usage(shell)).pinned == PAY_TO
     assert shell.run("trust", OTHER, typed="y\n").out == f"Payments go to {OTHER}, no longer to {PAY_TO}.\n"
     assert (await usage(shell)).pinned == OTHER
+
+
+async def test_only_a_payment_that_is_there_is_given_up(shell: Shell) -> None:
+    ran = shell.run("reconcile", "--write-off", "pur_0", typed="y\n")
+    assert (ran.code, ran.out) == (1, "")
+    assert ran.complaint.startswith("there is no purchase 'pur_0'.")
+    assert "[y/N]" not in ran.err
+    database = await SQLite.open(shell.ledger, "real")
+    payment = await Desk(database).at(State.UNKNOWN)
+    await database.close()
+    ran = shell.run("reconcile", "--write-off", payment.purchase, typed="n\n")
+    assert f"Give the payment of {payment.purchase} ($0.36 for seedance) up? It stays counted." in ran.err
 
 
 def test_the_home_of_the_user_is_known_in_settings(shell: Shell) -> None:

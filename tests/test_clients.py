@@ -148,14 +148,11 @@ async def test_a_client_gets_the_tools(config: Config, home: Path) -> None:
 
 @pytest.mark.parametrize("config", STARTED)
 def test_the_settings_are_the_servers_own(config: Config, home: Path) -> None:
-    """An unknown variable would be ignored in silence, and a placeholder that no client fills is an error."""
+    """A placeholder that no client fills is an error; what opens the wallet is found without being named."""
     environment = placed(config, home)
     settings = Settings.from_env(dict(environment))
-    assert settings.keystore_password_file == home / ".config" / "seedance-mcp" / "password"
     assert settings.image_roots == (home / "Pictures",)
-    assert set(environment) <= {
-        "SEEDANCE_KEYSTORE_PASSWORD_FILE", "SEEDANCE_IMAGE_ROOTS", "SEEDANCE_AGENT",
-    }  # fmt: skip
+    assert set(environment) <= {"SEEDANCE_IMAGE_ROOTS", "SEEDANCE_AGENT"}
     assert settings.agent == environment.get("SEEDANCE_AGENT", "default")
 
 

@@ -62,7 +62,9 @@ def check_keystore(settings: Settings) -> Finding | None:
         try:
             status = path.stat()
         except OSError as error:
-            return failed("keystore", f"{path} cannot be looked at ({error.strerror})", "Make it yours.")
+            is_missing = isinstance(error, FileNotFoundError)
+            todo = "Bring it back, or name the right one in the settings." if is_missing else "Make it yours."
+            return failed("keystore", f"{path} cannot be looked at ({error.strerror})", todo)
         if status.st_mode & forbidden:
             mode = f"{stat.S_IMODE(status.st_mode) & ~0o077:o}"
             judge = failed if path == settings.keystore else warning

@@ -84,6 +84,8 @@ def init(
     say(f"\n{how_to_fund(address)}")
     if settings.keystore_password_file != given.keystore_password_file:
         say(f"In a shell, commands open the wallet with {_PASSWORD}={settings.keystore_password_file}")
+    if wanted:
+        say(f"Restart {' and '.join(client.title for client in wanted)}, which will start the server then.")
     funds = proof = None
     if _wanted(wait, "Wait here for the deposit?"):
         funds = _deposit(settings, address, say)

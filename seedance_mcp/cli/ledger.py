@@ -9,13 +9,14 @@ import click
 
 from seedance_mcp.alerts import happenings
 from seedance_mcp.cli.printing import json_option, print_json, tell
-from seedance_mcp.errors import LedgerError, NoWallet, Refused, SeedanceError
+from seedance_mcp.errors import LedgerError, NotFound, NoWallet, Refused, SeedanceError
 from seedance_mcp.ledger import audit as chain
 from seedance_mcp.ledger import check, operator, payments, views
 from seedance_mcp.ledger.database import Database, Transaction
 from seedance_mcp.ledger.states import Payment
-from seedance_mcp.money import usd
+from seedance_mcp.money import dollars, usd
 from seedance_mcp.opening import open_ledger
+from seedance_mcp.orders import SHIPPED_PAY_TO
 from seedance_mcp.payment.tokens import BASE_USDC, TEMPO_USDCE, address_bytes
 from seedance_mcp.report.claims import as_looked
 from seedance_mcp.settings import Settings
@@ -79,7 +80,7 @@ def trust(address: str | None, generation: str | None, as_json: bool) -> None:
         raise click.UsageError(f"{address!r} is not an address: 0x and 40 hex digits") from None
     settings = Settings.from_env()
     known = on_ledger(lambda database: database.read(_known, settings.studio_url), settings)
-    instead = f", no longer to {known}" if known and known.lower() != address.lower() else ""
+    instead = f", no longer to {known}" if known.lower() != address.lower() else ""
     click.confirm(f"Send payments for {settings.studio_url} to {address}{instead}?", abort=True, err=True)
     before = on_ledger(lambda database: _trust(database, settings.studio_url, address), settings)
     words = f"Payments go to {address}" + (f", no longer to {before}." if before else ".")
@@ -99,7 +100,9 @@ def reconcile(given_up: str | None, new_ledger: bool, as_json: bool) -> None:
     if new_ledger:
         click.confirm("Pay over this ledger from now on, and forget any other?", abort=True, err=True)
     if given_up is not None:
-        click.confirm(f"Give the payment of {given_up} up? It stays counted.", abort=True, err=True)
+        held = on_ledger(lambda database: database.read(_payment, given_up))
+        paid_for = f"{dollars(held.amount + held.fee)} for {held.model}"
+        click.confirm(f"Give the payment of {given_up} ({paid_for}) up? It stays counted.", abort=True, err=True)
     looked = anyio.run(_reconcile, given_up, new_ledger)
     if as_json:
         print_json(looked)
@@ -126,7 +129,7 @@ def verify(as_json: bool) -> None:
             "; ".join(problems[:5]), code="audit", next="Keep the file as it is, and compare it with a backup."
         )
     if not as_json:
-        click.echo(f"{count} rows, all intact.")
+        click.echo(f"{count} row{'' if count == 1 else 's'}, all intact.")
 
 
 async def _send_alerts(database: Database, settings: Settings) -> None:
@@ -156,8 +159,16 @@ async def _trust(database: Database, seller: str, address: str) -> str | None:
     return before[0]
 
 
-def _known(tx: Transaction, seller: str) -> str | None:
-    return views.usage(tx, (), seller, BASE_USDC.rail, BASE_USDC.address, now()).pinned
+def _known(tx: Transaction, seller: str) -> str:
+    """The recipient until now: the one that was paid or trusted before, else the one that this version knows."""
+    return views.usage(tx, (), seller, BASE_USDC.rail, BASE_USDC.address, now()).pinned or SHIPPED_PAY_TO
+
+
+def _payment(tx: Transaction, purchase_id: str) -> Payment:
+    purchase = views.find(tx, purchase_id)
+    if purchase is None:
+        raise NotFound(f"there is no purchase {purchase_id[:60]!r}", next="Run `seedance-mcp reconcile` to see all.")
+    return purchase.payment
 
 
 async def _reconcile(given_up: str | None, new_ledger: bool) -> list[dict[str, object]]:

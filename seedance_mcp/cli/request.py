@@ -30,6 +30,11 @@ class Request:
     def is_upload(self) -> bool:
         return self.model == "upload"
 
+    @property
+    def dearest(self) -> int:
+        """The generation to reckon with while nobody knows which one the seller has."""
+        return prices.dearest(self.model, self.duration, self.resolution) or max(prices.ROUTE_MAXIMA)
+
     def table(self, generation: int) -> int | None:
         """The price table's figure in micro-USD, or None."""
         if self.is_upload:

@@ -36,7 +36,7 @@ def serve(address: str | None, sandbox: bool, generation: str | None, faults: tu
     """Run the MCP server on stdio (the default command)."""
     from seedance_mcp.policy_file import read_policy  # noqa: PLC0415
     from seedance_mcp.runtime import Runtime, opener  # noqa: PLC0415
-    from seedance_mcp.server import build_server  # noqa: PLC0415
+    from seedance_mcp.server import INSTRUCTIONS, SANDBOX, build_server  # noqa: PLC0415
 
     if (faults or generation) and not sandbox:
         raise click.UsageError(f"{'--fault' if faults else '--generation'} needs --sandbox")
@@ -55,7 +55,7 @@ def serve(address: str | None, sandbox: bool, generation: str | None, faults: tu
         load = opener("seedance_mcp.app:open_sandbox", settings, generation=int(generation or 1), faults=faults)
     else:
         load = opener("seedance_mcp.app:open_app", settings, outlived=True)
-    server = build_server(Runtime(load))
+    server = build_server(Runtime(load), SANDBOX + INSTRUCTIONS if sandbox else INSTRUCTIONS)
     if listener is None:
         if sys.stdin.isatty():
             click.echo("An MCP client is expected on stdin; `seedance-mcp --help` shows the commands.", err=True)

@@ -170,8 +170,8 @@ def _tell_kept(wallet: Wallet, settings: Settings, ring: Ring | None, *, as_json
         click.echo(f"Its password is in the keyring ({ring.name}).", err=True)
     elif settings.keystore_password_file is None:
         click.echo(
-            "For the server, put the password into a file that only you can read and name it in "
-            "SEEDANCE_KEYSTORE_PASSWORD_FILE.",
+            f"For the server, put the password into {settings.policy.with_name('password')}, for you alone to read, or "
+            "name another such file in SEEDANCE_KEYSTORE_PASSWORD_FILE.",
             err=True,
         )
     click.echo(how_to_fund(wallet.address), err=True)

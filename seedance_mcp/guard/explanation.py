@@ -50,7 +50,9 @@ def _refusals(policy: Policy, usage: Usage, proposal: Proposal) -> Iterator[Rule
     yield Rule(code="frozen", broken=usage.frozen is not None, fact=usage.frozen or "nothing is frozen")
     ahead = usage.clock_ahead
     yield Rule(
-        code="clock", broken=ahead > 0, fact=f"the ledger is {ahead // 1000} s ahead" if ahead else "the clock is right"
+        code="clock",
+        broken=ahead > 0,
+        fact=f"the ledger is {ahead // 1000} s ahead" if ahead else "the ledger is not ahead",
     )
     yield Rule(
         code="rail", broken=proposal.rail not in policy.rails, fact=f"the policy allows {' and '.join(policy.rails)}"

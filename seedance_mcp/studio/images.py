@@ -61,6 +61,8 @@ def read_file(path: str, roots: Sequence[Path], limit: int = LIMIT) -> bytes:
     Raises InvalidImage for everything else: ``..``, a symbolic or hard link, a device, a pipe, a folder, an empty or
     too large file. A root itself may be a link: the operator chose it.
     """
+    if path.startswith("~/"):
+        path = os.path.expanduser(path)  # noqa: PTH111 - no Path yet: it may be no path of this system
     if not roots:
         raise InvalidImage(
             "local image paths are off",

@@ -28,6 +28,15 @@ def most(model: str, generation: int) -> int:
     return max(rates.values()) * max(_DURATIONS[generation])
 
 
+def dearest(model: str, duration: int, resolution: str) -> int | None:
+    """The generation whose clip costs most: to be reckoned with while nobody knows which one the seller has.
+
+    None: the table has no row for such a clip.
+    """
+    known = {price: number for number in ROUTE_MAXIMA if (price := estimate(model, number, duration, resolution))}
+    return known[max(known)] if known else None
+
+
 def estimate(model: str, generation: int, duration: int, resolution: str) -> int | None:
     """The table's price of a clip in micro-USD (``duration`` in seconds), or None: the table has no row for it."""
     rate = _PER_SECOND.get((generation, model), {}).get(resolution)

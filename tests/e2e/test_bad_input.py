@@ -5,7 +5,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.e2e.home import Agent, Home
+from seedance_mcp.payment.wallet import Wallet
+from tests.e2e.home import KEY, NOBODY, Agent, Home
 from tests.e2e.shop import Shop, open_shop
 
 LARGEST = 30_000_000
@@ -189,6 +190,42 @@ async def test_without_a_wallet_it_estimates_and_says_how_to_get_one(market: Sho
         problem = await poor.fails("upload_image", path="lake.png")
     assert quote["price_usd"] == "0.4125"
     assert "seedance-mcp wallet new" in problem.next
+
+
+async def test_a_wallet_whose_password_is_nowhere_is_told_from_none(market: Shop, visitor: Home) -> None:
+    keystore = visitor.folder / "keystore.json"
+    Wallet.from_hex(KEY).to_keystore("a password", keystore)
+    closed = visitor.lacking("PRIVATE_KEY").having(KEYSTORE=str(keystore))
+    sentence = f"the password of the wallet in {keystore} is nowhere, so this server can estimate but not buy.".lower()
+    async with closed.server() as poor:
+        await is_told(market, poor, "no_wallet", sentence, "upload_image", path="lake.png")
+        assert "seedance-mcp doctor" in (await poor.fails("upload_image", path="lake.png")).next
+
+
+async def test_a_broken_policy_is_told_whether_the_seller_answers_or_not(market: Shop, visitor: Home) -> None:
+    policy = visitor.folder / "broken.toml"
+    policy.write_text('version = 1\n[caps]\nper_payment = "much"\n')
+    policy.chmod(0o600)
+    broken = visitor.having(POLICY=str(policy), STUDIO_URL=NOBODY)
+    async with broken.server() as agent:
+        for tool, arguments in (
+            ("upload_image", {"path": "lake.png"}),
+            ("generate_video", {"prompt": "waves", "image": "lake.png"}),
+        ):
+            problem = await agent.fails(tool, **arguments)
+            assert (problem.code, problem.charged_usd) == ("invalid_policy", "0.00")
+            assert "per_payment" in problem.text
+
+
+async def test_the_home_of_the_user_is_known_in_a_path(market: Shop, visitor: Home) -> None:
+    async with visitor.server() as agent:
+        sentence = "the image is 299 x 299 pixels: each side must have 300 to 6000."
+        await is_told(market, agent, "invalid_image", sentence, "upload_image", path="~/images/tiny.png")
+        sentence = "is outside the folders that the operator allows (seedance_image_roots)."
+        for path in ("~/private.png", "~/.ssh/id_rsa", "~/images/../private.png"):
+            shown = visitor.folder / path.removeprefix("~/")
+            await is_told(market, agent, "invalid_image", f"the path '{shown}' {sentence}".lower(), "upload_image",
+                          path=path)  # fmt: skip
 
 
 async def test_without_allowed_folders_a_path_is_refused_with_the_way_to_allow_one(market: Shop, visitor: Home) -> None:

@@ -111,7 +111,7 @@ async def test_a_quote_buys_what_it_was_given_for_and_nothing_else(scene: Scene)
         ({"model": "seedance-fast"}, "model seedance, not seedance-fast"),
     ):
         problem = await scene.agent.fails("generate_video", **(request | other))
-        assert problem.text.startswith(f"Quote_id is for {told}. Nothing was charged.")
+        assert problem.text.startswith(f"quote_id is for {told}. Nothing was charged.")
     assert scene.nonces == []
 
     bought = await scene.agent.ok("generate_video", **request)

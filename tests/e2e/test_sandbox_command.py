@@ -41,6 +41,13 @@ async def test_a_clip_is_rendered_and_its_progress_told(trial: Home, generation:
         assert round(video.duration / av.time_base) == 4
 
 
+async def test_only_a_sandbox_says_that_it_is_one(trial: Home) -> None:
+    async with trial.server("--sandbox") as agent:
+        assert "This is the sandbox" in (agent.client.instructions or "")
+    async with trial.having(BASE_RPC_URL="").server() as agent:
+        assert "sandbox" not in (agent.client.instructions or "sandbox")
+
+
 @pytest.mark.parametrize("fault", ["answer-lost", "402-after-settlement", "500-after-settlement"])
 async def test_a_clip_whose_answer_goes_wrong_is_paid_once_and_saved(trial: Home, fault: str) -> None:
     request = {"prompt": "waves", "image": "lake.png", **SMALL}

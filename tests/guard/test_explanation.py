@@ -88,7 +88,7 @@ def test_uploads_that_are_yet_to_be_paid_count_except_under_the_model_of_the_cli
     [
         ("frozen", {}, False, "nothing is frozen"),
         ("frozen", {"frozen": "a leak"}, True, "a leak"),
-        ("clock", {}, False, "the clock is right"),
+        ("clock", {}, False, "the ledger is not ahead"),
         ("clock", {"clock_ahead": 1}, True, "the ledger is 0 s ahead"),
         ("clock", {"clock_ahead": 999_000}, True, "the ledger is 999 s ahead"),
         ("pay_to", {"pinned": PAY_TO.lower()}, False, f"{PAY_TO} is the one paid before"),

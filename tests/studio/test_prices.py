@@ -1,6 +1,6 @@
 import pytest
 
-from seedance_mcp.studio.prices import ROUTE_MAXIMA, estimate
+from seedance_mcp.studio.prices import ROUTE_MAXIMA, dearest, estimate
 
 
 @pytest.mark.parametrize(
@@ -34,6 +34,13 @@ def test_the_table_prices_a_clip_in_whole_micro_dollars(clip: tuple[str, int, in
 )
 def test_a_clip_without_a_row_has_no_price(clip: tuple[str, int, int, str]) -> None:
     assert estimate(*clip) is None
+
+
+def test_while_no_generation_is_known_the_dearest_is_reckoned_with() -> None:
+    assert dearest("seedance", 5, "720p") == 2
+    assert dearest("seedance-fast", 5, "1080p") == 1, "the other does not sell it"
+    assert dearest("seedance", 14, "720p") == 2
+    assert dearest("seedance", 5, "4k") is None
 
 
 def test_no_price_of_the_table_reaches_what_an_invalid_body_is_quoted() -> None:

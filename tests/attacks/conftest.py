@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+import seedance_mcp.app
 from tests.attacks.hostile import Hostile, open_shop
 from tests.attacks.rpc import Rpc, open_rpc
 from tests.attacks.target import Clock, Target, open_target, settle_down, wall_clock
@@ -62,3 +63,9 @@ async def newcomer(seller: Hostile, clock: Clock, tmp_path: Path) -> AsyncIterat
     """Somebody with a ledger of their own, for what leaves traces."""
     async with open_target(settle_down(tmp_path / "home", seller), seller, clock) as target:
         yield target
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An app that waits a second for an answer."""
+    monkeypatch.setattr(seedance_mcp.app, "ANSWER_SECONDS", 1)

@@ -18,7 +18,7 @@ from mcp.client.stdio import StdioServerParameters, stdio_client
 from seedance_mcp.clients import Client as Written
 from seedance_mcp.clients import Entry, known_clients, snippet
 from seedance_mcp.settings import Settings
-from tests.shell import Shell
+from tests.cli.shell import Shell
 
 ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "docs" / "clients.md").read_text()

@@ -11,7 +11,7 @@ from seedance_mcp.errors import InvalidSettings
 from seedance_mcp.passwords import find_password, system_keyring
 from seedance_mcp.payment.wallet import Wallet
 from seedance_mcp.settings import Settings
-from tests.shell import ADDRESS, KEY
+from tests.cli.shell import ADDRESS, KEY
 
 
 class Drawer(KeyringBackend):

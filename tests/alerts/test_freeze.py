@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.shell import Shell
+from tests.cli.shell import Shell
 
 
 @pytest.mark.skipif(os.name != "posix", reason="an argument is bytes")

@@ -23,7 +23,7 @@ from seedance_mcp.orders import CHAIN_AHEAD, CHAIN_BEHIND
 from seedance_mcp.payment.tokens import BASE_USDC, TEMPO_USDCE
 from seedance_mcp.payment.wallet import Wallet
 from seedance_mcp.settings import Settings
-from tests.shell import ADDRESS, KEY
+from tests.cli.shell import ADDRESS, KEY
 
 RULES = parse_policy(BUILT_IN)
 SELLER = Seller("seller.example", 1, "4-12 s, 720p", ahead=0)

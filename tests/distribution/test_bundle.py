@@ -13,8 +13,8 @@ from mcp import Client
 from mcp.client.stdio import StdioServerParameters, stdio_client
 
 from seedance_mcp import __version__
+from tests.cli.shell import Shell
 from tests.distribution.mcpb import mcpb
-from tests.shell import Shell
 
 ROOT = Path(__file__).parents[2]
 TOOLS = ["estimate_cost", "upload_image", "generate_video", "check_job"]

@@ -12,10 +12,10 @@ from jsonschema import Draft202012Validator
 from PIL import Image
 
 from seedance_mcp.mp4 import is_mp4
+from tests.cli.shell import Shell
 from tests.e2e.home import Home
 from tests.e2e.shop import Shop
 from tests.report import schemas
-from tests.shell import Shell
 
 DRAFT = ("--model", "seedance-fast", "--duration", "4", "--resolution", "480p")
 CLIP = 412_500

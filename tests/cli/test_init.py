@@ -18,11 +18,11 @@ from seedance_mcp.payment.wallet import Wallet, keystore_address
 from seedance_mcp.sandbox import Sandbox, serve
 from seedance_mcp.settings import Settings
 from seedance_mcp.timing import now
-from tests.desktop import Desktop
+from tests.cli.desktop import Desktop
+from tests.cli.shell import ADDRESS, KEY, Shell
 from tests.ledger.examples import Desk, intent
 from tests.report.schemas import ADDRESS as ADDRESS_SCHEMA
 from tests.report.schemas import TEXT, USD, maybe, record, rows
-from tests.shell import ADDRESS, KEY, Shell
 
 SCHEMA = record(
     address=ADDRESS_SCHEMA,

@@ -17,11 +17,11 @@ from seedance_mcp.ledger.states import DAY, State
 from seedance_mcp.payment.tokens import BASE_USDC
 from seedance_mcp.sandbox import Sandbox, serve
 from seedance_mcp.timing import now
+from tests.cli.shell import ADDRESS, KEY, Shell
 from tests.guard.examples import OTHER, PAY_TO
 from tests.ledger.examples import Desk, intent
 from tests.report import schemas
 from tests.report.examples import BERLIN, alter, clip, outside
-from tests.shell import ADDRESS, KEY, Shell
 
 posix = pytest.mark.skipif(os.name != "posix", reason="time zones and terminals of POSIX")
 

@@ -15,8 +15,8 @@ from eth_account import Account
 from seedance_mcp.continuity import Mark, Marker
 from seedance_mcp.payment.wallet import Wallet, keystore_address
 from seedance_mcp.sandbox import Sandbox, serve
-from tests.desktop import Desktop
-from tests.shell import ADDRESS, KEY, Ran, Shell
+from tests.cli.desktop import Desktop
+from tests.cli.shell import ADDRESS, KEY, Ran, Shell
 
 PASSWORD = "correct horse battery staple"
 posix = pytest.mark.skipif(os.name != "posix", reason="modes are of POSIX")
@@ -39,11 +39,6 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
     ran = shell.run("wallet", "new", KEYSTORE_PASSWORD_FILE=str(shell.home / "password"))
     assert ran.code == 0, ran.err
     return Made(shell, ran, shell.data / "keystore.json", ran.out.strip())
-
-
-@pytest.fixture
-def shell(tmp_path: Path) -> Shell:
-    return Shell(tmp_path)
 
 
 @pytest.fixture

@@ -20,9 +20,9 @@ from seedance_mcp.orders import SHIPPED_PAY_TO
 from seedance_mcp.payment.tokens import BASE_USDC
 from seedance_mcp.settings import STUDIO_URL
 from seedance_mcp.timing import now
+from tests.cli.shell import Ran, Shell
 from tests.guard.examples import OTHER, proposal
 from tests.ledger.examples import ME, VALID, Desk, intent
-from tests.shell import Ran, Shell
 
 RULES = parse_policy(BUILT_IN)
 TEXT = {"type": "string"}
@@ -92,11 +92,6 @@ SCHEMAS = {
         },
     ),
 }  # fmt: skip
-
-
-@pytest.fixture
-def shell(tmp_path: Path) -> Shell:
-    return Shell(tmp_path)
 
 
 def written(shell: Shell, text: str, name: str = "policy.toml") -> str:

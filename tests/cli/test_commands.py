@@ -2,11 +2,9 @@ import json
 import socket
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import click
-import pytest
 from jsonschema import Draft202012Validator
 from mcp import Client
 from mcp.client.stdio import StdioServerParameters
@@ -20,15 +18,10 @@ from seedance_mcp.ledger.states import State
 from seedance_mcp.orders import SHIPPED_PAY_TO
 from seedance_mcp.payment.tokens import BASE_USDC
 from seedance_mcp.settings import STUDIO_URL
+from tests.cli.shell import KEY, Shell
 from tests.guard.examples import OTHER, PAY_TO
 from tests.ledger.examples import NOW, Desk
 from tests.report import schemas
-from tests.shell import KEY, Shell
-
-
-@pytest.fixture
-def shell(tmp_path: Path) -> Shell:
-    return Shell(tmp_path)
 
 
 async def usage(shell: Shell) -> Usage:

@@ -22,11 +22,11 @@ from seedance_mcp.ledger.states import Payment, State
 from seedance_mcp.payment.tokens import BASE_USDC
 from seedance_mcp.sandbox import Sandbox, serve
 from seedance_mcp.timing import now
+from tests.cli.shell import ADDRESS, Ran, Shell
 from tests.guard.examples import OTHER, PAY_TO
 from tests.ledger.examples import CLIP, NOW, Desk, intent
 from tests.report import schemas
 from tests.report.examples import clip
-from tests.shell import ADDRESS, Ran, Shell
 
 DAY = 86_400_000
 SAYS = 'the image is "not safe" \x1b[31m\u202e'

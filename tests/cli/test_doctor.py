@@ -5,7 +5,6 @@ import re
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,9 +17,9 @@ from seedance_mcp.ledger.states import DAY, State
 from seedance_mcp.payment.wallet import Wallet
 from seedance_mcp.sandbox import Sandbox, serve
 from seedance_mcp.timing import now
+from tests.cli.shell import ADDRESS, KEY, Ran, Shell
 from tests.ledger.examples import Desk, intent
 from tests.report.schemas import TEXT, YES_OR_NO, maybe, record, rows
-from tests.shell import ADDRESS, KEY, Ran, Shell
 
 SCHEMA = record(
     ready=YES_OR_NO,
@@ -35,11 +34,6 @@ SCHEMA = record(
     ),
 )
 Lines = dict[str, dict[str, Any]]
-
-
-@pytest.fixture
-def shell(tmp_path: Path) -> Shell:
-    return Shell(tmp_path)
 
 
 @pytest.fixture

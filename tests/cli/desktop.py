@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Self
 
-from tests.shell import Shell
+from tests.cli.shell import Shell
 
 RING = """
 import json

@@ -122,18 +122,18 @@ class Clips:
         waits = approval is not None and approval.answer is None and approval.stands(self._corridor.now())
         return approval.question if approval is not None and waits else None
 
-    async def answered(self, clip: ClipOrder, agreed: bool | None) -> Bought:
-        """Go on with ``clip`` after the human at the client has agreed, declined or (None) not said."""
+    async def answered(self, clip: ClipOrder, asked: Bought, agreed: bool | None) -> Bought:
+        """Go on after the human at the client has agreed to what was ``asked``, declined it or (None) not said."""
         begin_call()  # the human took what time was needed
-        bought = await self.generate(clip)
-        if agreed is None or self.question(bought) is None:
-            return bought
+        if agreed is None or asked.purchase.approval is None:
+            return asked
         purchase = await self._corridor.database.write(
-            approvals.answer, bought.purchase.id, approved=agreed, by=AT_THE_CLIENT, now=self._corridor.now()
+            approvals.answer, asked.purchase.approval, approved=agreed, by=AT_THE_CLIENT, now=self._corridor.now()
         )
-        if agreed:
+        if purchase is None or agreed:
+            # What is asked now, if that is something else, was seen by nobody yet.
             return await self.generate(clip)
-        return Bought(purchase or bought.purchase, False)
+        return Bought(purchase, False)
 
     async def purchase(self, *, job_id: str | None, purchase_id: str | None) -> Purchase:
         """One of this agent's purchases, looked up on the chain and at the seller where it is open.

@@ -59,11 +59,15 @@ class SeedanceError(Exception):
     ) -> None:
         self.what = what
         self.next = type(self).next if next is None else next
-        self.money = Money.CHARGED if charged and money is Money.NOTHING else money
         self.charged = charged
         self.purchase_id = purchase_id
         self.code = type(self).code if code is None else code
+        self._money = money
         super().__init__(what)
+
+    @property
+    def money(self) -> Money:
+        return Money.CHARGED if self.charged and self._money is Money.NOTHING else self._money
 
     @property
     def fate(self) -> str:

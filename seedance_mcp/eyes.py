@@ -29,12 +29,21 @@ class Eyes:
         self._fetcher = fetcher
         # One at a time: decoding takes a core, and the server has others to answer.
         self._limiter = anyio.CapacityLimiter(1)
+        self._looking = anyio.Lock()
 
     async def look(self, purchase: Purchase) -> Purchase:
         """The purchase with the findings of its saved clip, which is looked at only once. Changes nothing else."""
-        job = purchase.job
-        if job is None or job.video_path is None or job.findings is not None:
+        if not _is_unseen(purchase):
             return purchase
+        async with self._looking:
+            # Somebody else may have looked at it meanwhile.
+            now = await self._database.read(views.find, purchase.id)
+            return await self._examined(purchase) if now is None or _is_unseen(now) else now
+
+    async def _examined(self, purchase: Purchase) -> Purchase:
+        job = purchase.job
+        assert job is not None
+        assert job.video_path is not None
         from seedance_mcp.viewing.examine import examine  # noqa: PLC0415 - decoders take a while to import
         from seedance_mcp.viewing.findings import Expected  # noqa: PLC0415
 
@@ -48,7 +57,7 @@ class Eyes:
             last=images[1] if len(images) > 1 else None,
         )
         look = partial(examine, Path(job.video_path), expected=expected)
-        findings = await run_sync(look, limiter=self._limiter)
+        findings = await run_sync(look, limiter=self._limiter, abandon_on_cancel=True)
         await self._database.write(jobs.keep_findings, job.id, asdict(findings))
         return await self._database.read(views.find, purchase.id) or purchase
 
@@ -86,6 +95,10 @@ class Eyes:
             except (SeedanceError, TimeoutError):
                 break
         return found
+
+
+def _is_unseen(purchase: Purchase) -> bool:
+    return purchase.job is not None and purchase.job.video_path is not None and purchase.job.findings is None
 
 
 def saved(job: ClipJob) -> Path:

@@ -8,7 +8,9 @@ import logging
 import os
 import subprocess
 import sys
+from contextlib import suppress
 
+import anyio
 from anyio.to_thread import run_sync
 
 AFTER_SERVER = "--after-server"
@@ -39,21 +41,24 @@ class Heir:
     def __init__(self, key: str | None) -> None:
         self._key = key
         self._process: subprocess.Popen[bytes] | None = None
+        self._appointing = anyio.Lock()
 
     async def appoint(self) -> None:
         """Have one from now on. A server that cannot start one goes on without."""
-        if self._process is not None:
-            return
-        try:
-            self._process = await run_sync(_start, self._key)
-        except OSError as error:
-            logger.warning("Clips of a killed server wait for the next one: %s", error)
+        async with self._appointing:
+            if self._process is not None:
+                return
+            try:
+                self._process = await run_sync(_start, self._key)
+            except OSError as error:
+                logger.warning("Clips of a killed server wait for the next one: %s", error)
 
     def dismiss(self) -> None:
         """Nothing is left to be saved. Without this the end of the server is the heir's beginning."""
         if self._process is None or self._process.stdin is None:
             return
-        self._process.stdin.write(_DISMISSED)
+        with suppress(OSError):  # it was killed
+            self._process.stdin.write(_DISMISSED)
         self._process.stdin.close()
         self._process.wait()
         self._process = None

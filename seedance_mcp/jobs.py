@@ -9,7 +9,7 @@ import anyio
 from anyio.to_thread import run_sync
 
 from seedance_mcp.background import going_on
-from seedance_mcp.errors import LedgerError, NotFound, SeedanceError
+from seedance_mcp.errors import LedgerError, NotFound, SeedanceError, StudioRejected
 from seedance_mcp.eyes import Eyes
 from seedance_mcp.fetching import Fetcher, is_mp4
 from seedance_mcp.ledger import jobs, payments, views
@@ -24,6 +24,8 @@ GRACE = 10 * 60_000
 FORGOTTEN = 24 * 3_600_000
 UNHEARD = 5 * 60_000
 """Milliseconds without a word of the seller after which nobody waits for it who was not asked to."""
+OUTAGE = 60 * 60_000
+"""Milliseconds beyond the death of its link for which a clip is asked for at a host that cannot be reached."""
 SWEEP_SECONDS = 30
 BEAT_SECONDS = 5
 PULSE_SECONDS = 10
@@ -211,7 +213,9 @@ class Watcher:
             if not await run_sync(_is_saved, path):
                 path = await self._fetcher.save(url, path)
         except SeedanceError as error:
-            await self._note(job, f"the clip could not be saved: {error.what}", lost=self._now() > dead_at)
+            # A host that is out of order for now may still have it; nobody waits for that for ever.
+            given_up = dead_at if isinstance(error, StudioRejected) else dead_at + OUTAGE
+            await self._note(job, f"the clip could not be saved: {error.what}", lost=self._now() > given_up)
         except OSError as error:
             # A disk that refuses can be mended; the clip is lost only once its link is.
             await self._note(job, f"the clip could not be saved: {error.strerror or type(error).__name__}", lost=False)

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 
 from seedance_mcp.errors import BadChallenge, OutcomeUnknown, Refused, SeedanceError, StudioUnavailable
 from seedance_mcp.guard.budget import budget
@@ -32,12 +32,16 @@ SHORTEST_VALIDITY: Mapping[str, int] = {"x402": 30, "mpp": 15}
 
 @dataclass(frozen=True, slots=True)
 class Quote:
-    """A 402 that was read: the free and exact price of one body, and the very object that would be signed."""
+    """A 402 that was read: the free and exact price of one body, and the very object that would be signed.
+
+    ``date`` is the seller's clock in epoch seconds, ``came_at`` when the answer came, in seconds of the event loop.
+    """
 
     path: str
     body: bytes
     challenge: Challenge
     date: int | None
+    came_at: float
 
     @property
     def offers(self) -> dict[str, Offer]:
@@ -145,9 +149,6 @@ class Order:
     @property
     def key(self) -> bytes:
         return _digest([self.agent, self.model, self.request, self.take])
-
-    def replacing(self, purchase_id: str | None) -> "Order":
-        return replace(self, replaces=purchase_id)
 
     def proposal(self, offer: Offer, balance: int | None) -> Proposal:
         """This order and ``offer`` as the decision sees them; ``balance`` of the offer's rail in micro-USD."""

@@ -15,15 +15,17 @@ from seedance_mcp.deliveries import context
 from seedance_mcp.errors import (
     ChainError,
     InvalidArgument,
+    LedgerError,
     NotFound,
     NoWallet,
+    OutcomeUnknown,
     Refused,
     SeedanceError,
     StudioRejected,
     StudioUnavailable,
 )
 from seedance_mcp.guard.policy import Policy
-from seedance_mcp.guard.usage import Outcome, Usage, Verdict
+from seedance_mcp.guard.usage import Outcome, Proposal, Usage, Verdict
 from seedance_mcp.ledger import payments, reservations, views
 from seedance_mcp.ledger.approvals import Asking
 from seedance_mcp.ledger.database import Database, Transaction
@@ -44,6 +46,8 @@ QUOTE_SECONDS = 10
 NONCE_SECONDS = 3
 SIGN_WITHIN = 22
 """Seconds into a call after which nothing new is signed: its answer would come after the client has gone."""
+FRESH = 20
+"""Seconds for which a quote may wait for its turn to be paid."""
 LOST_SERIALS = 20
 """More payments for one purchase than a lost ledger can have made: a host that tells of more is lying."""
 OTHERS_SECONDS = 8
@@ -132,9 +136,14 @@ class Corridor:
         """The purchase that a repeated call is answered with, or None."""
         last = await self.database.read(views.latest, order.key)
         if last is not None and last.payment.state is State.RESERVED:
-            # Another process is about to sign this very purchase, or died before it could.
-            last = await self._wait_for_others(last)
-            await self.database.write(payments.release_abandoned, self._owner, self.now())
+            if last.payment.owner == self._owner:
+                # It could neither be signed nor given back, and nothing else is paid at this moment.
+                async with self._paying:
+                    await self.database.write(payments.release_own, self._owner, self.now())
+            else:
+                # Another process is about to sign this very purchase, or died before it could.
+                await self._wait_for_others(last)
+                await self.database.write(payments.release_abandoned, self._owner, self.now())
             last = await self.database.read(views.latest, order.key)
         return last if last is not None and last.answers(self.now()) else None
 
@@ -154,8 +163,13 @@ class Corridor:
         paid_before = purchase.paid
         if self.wallet is None:
             return purchase, False
-        if not purchase.paid or not purchase.delivered:
-            purchase = await self.recovery.look_up(purchase.id)
+        try:
+            if not purchase.paid or not purchase.delivered:
+                purchase = await self.recovery.look_up(purchase.id)
+        except LedgerError as error:
+            if purchase.payment.state is State.RESERVED:
+                raise
+            raise OutcomeUnknown(f"it was paid for before, and now {error.what}", purchase_id=purchase.id) from error
         if purchase.payment.state in {State.SIGNED, State.SENT, State.UNKNOWN}:
             purchase = await self._sender.present(purchase.id)
         return purchase, purchase.paid and not paid_before
@@ -184,7 +198,9 @@ class Corridor:
 
         Raises StudioRejected, StudioUnavailable, BadChallenge.
         """
-        raw = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
+        return await self._ask_price(path, json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode())
+
+    async def _ask_price(self, path: str, raw: bytes) -> Quote:
         try:
             with anyio.fail_after(at_most(QUOTE_SECONDS)):
                 answer = await self.studio.post(path, raw)
@@ -198,7 +214,7 @@ class Corridor:
                 request_body=raw,
                 now=self.now() // 1000,
             )
-            quote = Quote(path, raw, challenge, answer.date)
+            quote = Quote(path, raw, challenge, answer.date, anyio.current_time())
             self._quoted(quote)
             return quote
         complaint = answer.complaint()
@@ -230,26 +246,23 @@ class Corridor:
         Answers the purchase as it stands, and whether this call began it: another process that was asked for the same
         may have been faster. Raises Refused when the guard says no (nothing is signed).
         """
-        wallet, policy = self.require_wallet(), await self.policy()
+        wallet = self.require_wallet()
         # One payment at a time in a process: a seller that hangs gets one signature, not one for each parallel call.
         async with self._paying:
             if self._continuity is not None:
                 await self._continuity.require()
-            offer, balance = await self._choose(order, quote, policy)
-            quote.deadline(offer, policy, self.now())
-            serial = 0
-            if balance is not None:  # a host answers
-                serial = await self._serial(wallet, order, offer)
-                quote.check_clock(self.now(), await self._rails[offer.rail].newest())
+            if anyio.current_time() - quote.came_at > FRESH:
+                # It waited for other payments, and neither its price nor its Date says anything of now.
+                quote = await self._ask_price(quote.path, quote.body)
+            policy, offer, intent, proposal = await self._terms(wallet, order, quote)
+            # A limit that was lowered while the chain was asked is the one in force.
+            while await self.policy() != policy:
+                policy, offer, intent, proposal = await self._terms(wallet, order, quote)
             if elapsed() > SIGN_WITHIN:
                 raise StudioUnavailable(
                     "the clip was not bought: it took so long to get there that the client would not see the answer",
                     next="Call again with the same arguments; what is paid is not paid twice.",
                 )
-            proposal = order.proposal(offer, balance)
-            intent = order.intent(
-                offer, proposal, origin=self.studio.origin, payer=wallet.address, policy=policy.digest, serial=serial
-            )
             # From the reservation to the record nothing may stop half way: a cancelled call still records its outcome.
             with anyio.CancelScope(shield=True):
                 asking = order.asking(policy, offer, self.studio.origin)
@@ -263,12 +276,28 @@ class Corridor:
                 if begun:
                     self._rails[offer.rail].balance.forget()
                     await self._sign(wallet, purchase, quote, offer, policy)
-                    await self._sender.send(wallet, purchase.id)
+                    purchase = await self._sender.send(wallet, purchase.id)
+                    self._rails[offer.rail].balance.forget()
         if begun:
-            return await self.find(purchase.id), True
+            return purchase, True
         if purchase.payment.state is State.INTENDED:
             return purchase, False
         return (await self.resume(purchase))[0], False
+
+    async def _terms(self, wallet: Wallet, order: Order, quote: Quote) -> tuple[Policy, Offer, Intent, Proposal]:
+        """What would be paid under the policy in force, after the chain was asked what it knows."""
+        policy = await self.policy()
+        offer, balance = await self._choose(order, quote, policy)
+        quote.deadline(offer, policy, self.now())
+        serial = 0
+        if balance is not None:  # a host answers
+            serial = await self._serial(wallet, order, offer)
+            quote.check_clock(self.now(), await self._rails[offer.rail].newest())
+        proposal = order.proposal(offer, balance)
+        intent = order.intent(
+            offer, proposal, origin=self.studio.origin, payer=wallet.address, policy=policy.digest, serial=serial
+        )
+        return policy, offer, intent, proposal
 
     async def consent(self, order: Order, quote: Quote) -> Purchase | None:
         """Ask a human, where the policy wants one asked, before something else is paid for this order's sake.
@@ -293,8 +322,7 @@ class Corridor:
 
     async def _choose(self, order: Order, quote: Quote, policy: Policy) -> tuple[Offer, int | None]:
         """The offer to pay, and its rail's balance in micro-USD where that is known."""
-        last = await self.database.read(views.latest, order.key)
-        bound = await self.database.read(views.rail_of, last)
+        bound = await self.database.read(views.rail_of, order.key)
         offers, balances = quote.offers, dict[str, int | None]()
 
         async def ask(name: str) -> None:

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import anyio
 
+from seedance_mcp.chain import PATIENCE
 from seedance_mcp.errors import ChainError, InvalidPolicy, SeedanceError
 from seedance_mcp.guard.policy import Policy
 from seedance_mcp.ledger import entries, jobs, payments, views
@@ -18,7 +19,7 @@ from seedance_mcp.studio.client import Studio
 from seedance_mcp.studio.models import Job
 from seedance_mcp.timing import at_most
 
-CHAIN_SECONDS = 5
+CHAIN_SECONDS = 8
 LIST_SECONDS = 6
 _SKEW = 120_000
 LISTED = 50
@@ -59,6 +60,17 @@ class Recovery:
             await self._find_job(purchase)
             purchase = await self._find(purchase_id)
         return purchase
+
+    async def is_proven(self, payment: Payment) -> bool:
+        """Whether as many hosts as must agree see the payment's final transfer: nothing can take its authorization
+        again. One host's word is enough to count a payment, and not to make another in its place."""
+        rail = self._rails[payment.rail]
+        try:
+            with anyio.fail_after(at_most(CHAIN_SECONDS)):
+                sight = await rail.look(payment)
+                return isinstance(sight, Moved) and sight.final and await self._agreed(rail, payment, sight)
+        except (ChainError, TimeoutError):
+            return False
 
     async def sweep(self) -> None:
         """Take up whatever ended processes left, and look every open payment and every lost job up."""
@@ -110,7 +122,8 @@ class Recovery:
         """Whether enough hosts see the same: nothing gives budget back on the word of one."""
         agreeing = 0
         for host in rail.chain.hosts:
-            with suppress(ChainError):
+            # One that is silent keeps the others from nothing.
+            with anyio.move_on_after(PATIENCE), suppress(ChainError):
                 agreeing += await rail.confirms(host, payment, sight)
         return agreeing >= await self._needed()
 

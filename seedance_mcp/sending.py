@@ -51,13 +51,14 @@ class Sender:
         assert self._wallet is not None
         # What was sent is recorded even if the caller goes away meanwhile.
         with anyio.CancelScope(shield=True):
-            await self.send(self._wallet, purchase_id)
-        return await self._find(purchase_id)
+            purchase = await self.send(self._wallet, purchase_id)
+        return purchase
 
-    async def send(self, wallet: Wallet, purchase_id: str) -> None:
+    async def send(self, wallet: Wallet, purchase_id: str) -> Purchase:
         """A ledger that fails once bytes may have left must not be told as a payment that was not made."""
         try:
             await self._present(wallet, purchase_id)
+            return await self._find(purchase_id)
         except LedgerError as error:
             raise OutcomeUnknown(f"the payment was sent, and then {error.what}", purchase_id=purchase_id) from error
 

@@ -32,14 +32,17 @@ from seedance_mcp.results import (
 )
 from seedance_mcp.runtime import Runtime
 from seedance_mcp.standing import progress
-from seedance_mcp.timing import begin_call, elapsed
+from seedance_mcp.timing import at_most, begin_call, elapsed
 
 if TYPE_CHECKING:
     from seedance_mcp.app import App
+    from seedance_mcp.ledger.states import Purchase
 
 LONGEST_WAIT = 50
 LONGEST_WATCH = 900
 """Seconds that a call may last for clients that ask for progress: it keeps their patience up."""
+LOOK_SECONDS = 30
+"""For looking at a saved clip."""
 PULSE = 0.01
 LARGEST_DATA = 40_000_000
 INSTRUCTIONS = """\
@@ -165,18 +168,21 @@ def build_server(runtime: Runtime, instructions: str = INSTRUCTIONS) -> MCPServe
         hosted = await app.uploads.host(picture, name=filename, tell=ctx.report_progress)
         return success(upload_result(hosted, await app.clips.budget_now("upload")))
 
-    async def purchase(ctx: Context[None], order: Annotated[Any, Resolve(clip_order)]) -> Any:
-        """The purchase, or the question to the human before it: it is kept in the ledger and so the same each time."""
-        app = await started()
-        bought = await app.clips.generate(order)
-        question = app.clips.question(bought)
-        return bought if question is None or not _can_be_asked(ctx) else Elicit(question, Consent)
+    async def purchase(order: Annotated[Any, Resolve(clip_order)]) -> Any:
+        """What was bought, or waits for a human."""
+        return await (await started()).clips.generate(order)
+
+    async def consent(ctx: Context[None], bought: Annotated[Any, Resolve(purchase)]) -> Any:
+        """The question to the human about that purchase: kept in the ledger, and so the same each time."""
+        question = (await started()).clips.question(bought)
+        return None if question is None or not _can_be_asked(ctx) else Elicit(question, Consent)
 
     async def generate_video(
         prompt: Annotated[str, Field(description="What should move, and how: subject, action, camera, mood.")],
         image: Annotated[str, Field(description=f"First frame: {ImageHelp} (uploaded for you, $0.01).")],
         order: Annotated[Any, Resolve(clip_order)],
-        outcome: Annotated[ElicitationResult[Consent], Resolve(purchase)],
+        bought: Annotated[Any, Resolve(purchase)],
+        outcome: Annotated[ElicitationResult[Consent], Resolve(consent)],
         last_image: Annotated[str | None, Field(description=f"Frame to end on: {ImageHelp}.")] = None,
         model: Model = "seedance",
         duration: Duration = 5,
@@ -192,10 +198,9 @@ def build_server(runtime: Runtime, instructions: str = INSTRUCTIONS) -> MCPServe
         app = await started()
         from seedance_mcp.orders import outcome_unknown  # noqa: PLC0415
 
-        bought = getattr(outcome, "data", None)
-        if bought is None or isinstance(bought, Consent):
-            agreed = None if outcome.action == "cancel" else bought is not None and bought.approve
-            bought = await app.clips.answered(order, agreed)
+        if outcome.action != "accept" or outcome.data is not None:
+            agreed = None if outcome.action == "cancel" else outcome.action == "accept" and outcome.data.approve
+            bought = await app.clips.answered(order, bought, agreed)
         if bought.purchase.unanswered:
             return success(generate_result(bought, await app.clips.budget_now(model), app.now()))
         if bought.purchase.job is None and not bought.purchase.paid:
@@ -224,7 +229,8 @@ def build_server(runtime: Runtime, instructions: str = INSTRUCTIONS) -> MCPServe
             # Each number has to be above the one before, also where nothing but time has passed.
             told = max(told + PULSE, done)
             await ctx.report_progress(told, total, words)
-        result = job_result(await app.eyes.look(purchase), app.now())
+        seconds = LOOK_SECONDS if _wants_progress(ctx) else at_most(LOOK_SECONDS)
+        result = job_result(await _looked_at(app, purchase, seconds), app.now())
         return success(CheckResult(**result.model_dump()), links=result.resources)
 
     paying = ToolAnnotations(read_only_hint=False, destructive_hint=True, idempotent_hint=True, open_world_hint=True)
@@ -271,6 +277,13 @@ Show how far a clip is, and where it was saved. Use it after generate_video with
 until status is complete or failed; without an id it lists every unfinished clip. Free, and it changes nothing: clips
 are saved even if nobody asks. After an error with an unknown payment, call it with purchase_id to learn what became
 of it."""
+
+
+async def _looked_at(app: "App", purchase: "Purchase", seconds: float) -> "Purchase":
+    """The purchase with the findings of its clip; those that take longer are in the next answer."""
+    with anyio.move_on_after(seconds):
+        purchase = await app.eyes.look(purchase)
+    return purchase
 
 
 def _wants_progress(ctx: Context[None]) -> bool:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import anyio
@@ -118,31 +118,55 @@ class Uploads:
         self._corridor.require_no_key("filename", name or "")
         order = self._order(prepared, limit)
         async with self._corridor.turn(order.key):
-            known = await self._corridor.known(order)
-            replaces = None
+            known, late = await self._known(order)
             if known is not None:
-                hosted = await self._take_up(known, prepared)
+                hosted = await self._take_up(known, prepared, late)
                 if hosted is not None:
                     return hosted
-                replaces = known.id if known.paid else None
-            await self._corridor.require_ready()
-            body = {
-                "filename": _file_name(name, prepared),
-                "contentType": prepared.content_type,
-                "size": len(prepared.data),
-            }
-            await _say(tell, 1, "Asking for the price of the upload.")
-            quote = await self._corridor.quote(UPLOAD_PATH, body)
-            await _say(tell, 2, "Paying for the upload.")
-            purchase, begun = await self._corridor.buy(order.replacing(replaces), quote)
-            await _say(tell, 3, "Storing the image at the seller's.")
-            if purchase.payment.state is State.INTENDED:
-                raise awaiting_approval(purchase)
-            if not purchase.paid:
-                raise outcome_unknown(purchase)
-            if not begun and (hosted := await self._take_up(purchase, prepared)):
-                return hosted
-            return await self._finish(purchase, prepared, charged=purchase.payment.amount if begun else 0)
+                order = replace(order, replaces=known.id if known.paid else None)
+            try:
+                return await self._buy(order, prepared, name, tell, late)
+            except SeedanceError as error:
+                error.charged += late
+                raise
+
+    async def _known(self, order: Order) -> tuple[Purchase | None, int]:
+        """The paid purchase of the same bytes, if there is one, and what turned out only now to have been paid for it.
+
+        Raises OutcomeUnknown.
+        """
+        known = await self._corridor.known(order)
+        if known is None or known.delivered:
+            return known, 0
+        known, newly_paid = await self._corridor.resume(known)
+        if known.payment.state in UNCOUNTED:
+            return None, 0
+        if not known.paid:
+            raise outcome_unknown(known)
+        return known, known.payment.amount if newly_paid else 0
+
+    async def _buy(
+        self, order: Order, prepared: PreparedImage, name: str | None, tell: Tell | None, late: int
+    ) -> Hosted:
+        await self._corridor.require_ready()
+        body = {
+            "filename": _file_name(name, prepared),
+            "contentType": prepared.content_type,
+            "size": len(prepared.data),
+        }
+        await _say(tell, 1, "Asking for the price of the upload.")
+        quote = await self._corridor.quote(UPLOAD_PATH, body)
+        await _say(tell, 2, "Paying for the upload.")
+        purchase, begun = await self._corridor.buy(order, quote)
+        await _say(tell, 3, "Storing the image at the seller's.")
+        if purchase.payment.state is State.INTENDED:
+            raise awaiting_approval(purchase)
+        if not purchase.paid:
+            raise outcome_unknown(purchase)
+        if not begun and (hosted := await self._take_up(purchase, prepared, 0)):
+            return replace(hosted, charged=late)
+        hosted = await self._finish(purchase, prepared, charged=purchase.payment.amount if begun else 0)
+        return replace(hosted, charged=hosted.charged + late)
 
     def _order(self, prepared: PreparedImage, limit: int | None) -> Order:
         request = {"sha256": prepared.sha256, "width": prepared.width, "height": prepared.height}
@@ -166,16 +190,8 @@ class Uploads:
             return Picture({"url": url}, url)
         return Picture({"sha256": upload.sha256}, url, (upload.width, upload.height))
 
-    async def _take_up(self, known: Purchase, prepared: PreparedImage) -> Hosted | None:
-        """What an earlier purchase of the same bytes still gives; None when a new one is due."""
-        charged = 0
-        if not known.delivered:
-            known, newly_paid = await self._corridor.resume(known)
-            charged = known.payment.amount if newly_paid else 0
-            if known.payment.state in UNCOUNTED:
-                return None
-            if not known.paid:
-                raise outcome_unknown(known)
+    async def _take_up(self, known: Purchase, prepared: PreparedImage, charged: int) -> Hosted | None:
+        """What a paid purchase of the same bytes still gives; None when a new one is due. ``charged``: by this call."""
         if known.upload is not None and known.upload.url is not None:
             if await self._fetcher.alive(known.upload.url):
                 return Hosted(known.upload.url, known, charged, reused=True)
@@ -186,19 +202,20 @@ class Uploads:
             except SeedanceError as error:
                 if error.code not in {"client_token_expired", "ticket_expired", "upload_lost"}:
                     raise
-        await self._require_replaceable(known)
+        await self._require_replaceable(known, charged)
         return None
 
-    async def _require_replaceable(self, known: Purchase) -> None:
+    async def _require_replaceable(self, known: Purchase, charged: int) -> None:
         """Paid and never delivered: another authorization may be signed only once the first one is worthless."""
         payment, now = known.payment, self._corridor.now()
         bought = await self._corridor.database.read(views.since, known.key, now - DAY)
-        final = payment.state is State.SETTLED or (payment.deadline or 0) * 1000 < now
+        final = (payment.deadline or 0) * 1000 < now or await self._corridor.recovery.is_proven(payment)
         if final and bought < PER_DAY:
             return
         raise SeedanceError(
             f"the upload of this image was paid ({known.id}) and the seller did not deliver it",
             next="Call again tomorrow, or use a public https URL." if final else "Call again in five minutes.",
+            charged=charged,
             purchase_id=known.id,
             code="undelivered",
         )
@@ -221,6 +238,8 @@ class Uploads:
                     blob_url = await self._corridor.studio.put_blob(ticket, prepared.data, prepared.content_type)
                     await self._corridor.database.write(jobs.keep_blob, purchase.id, blob_url)
                 url = await self._corridor.studio.confirm(ticket.upload_id, blob_url)
+            await self._corridor.database.write(jobs.finish_upload, purchase.id, url)
+            return Hosted(url, await self._corridor.find(purchase.id), charged, reused=False)
         except TimeoutError:
             raise StudioUnavailable(
                 "the image could not be stored in time",
@@ -231,8 +250,6 @@ class Uploads:
         except SeedanceError as error:
             error.charged, error.purchase_id = charged, purchase.id
             raise
-        await self._corridor.database.write(jobs.finish_upload, purchase.id, url)
-        return Hosted(url, await self._corridor.find(purchase.id), charged, reused=False)
 
 
 async def _say(tell: Tell | None, step: int, words: str) -> None:

@@ -1,7 +1,10 @@
+import math
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import anyio
 import httpx
 import pytest
 from eth_account import Account
@@ -241,6 +244,28 @@ async def test_the_first_host_that_answers_properly_is_taken() -> None:
     wrong_chain, broken, good = FakeHost(eth_chainId="0x1"), FakeHost(eth_call="0x"), FakeHost(eth_call=word(1))
     assert await used(chain_of(wrong_chain, broken, good))
     assert wrong_chain.methods == ["eth_chainId"]
+
+
+@dataclass(frozen=True)
+class Mouth:
+    name: str
+    silent: bool = False
+
+
+async def test_a_silent_host_loses_its_turn_and_the_one_that_answered_is_asked_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked = []
+
+    async def read(mouth: Any) -> str:
+        asked.append(mouth.name)
+        await anyio.sleep(math.inf if mouth.silent else 0)
+        return str(mouth.name)
+
+    rpc = Chain[Any]((Mouth("silent", silent=True), Mouth("good"), Mouth("other")))
+    monkeypatch.setattr(reads, "PATIENCE", 0.05)
+    assert [await rpc.first(read), await rpc.first(read)] == ["good", "good"]
+    assert asked == ["silent", "good", "good"]
 
 
 async def test_each_host_alone_can_be_asked() -> None:

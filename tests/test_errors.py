@@ -34,6 +34,15 @@ def test_money_that_left_is_named() -> None:
     assert str(error) == "the seller went away. $0.33 was charged. Call again in a minute."
 
 
+def test_money_that_an_earlier_step_paid_is_told_to_programs_too() -> None:
+    error = Refused("the limit is reached")
+    error.charged += 10_000
+    assert error.money is Money.CHARGED
+    unknown = OutcomeUnknown("no answer came", purchase_id="pur_1")
+    unknown.charged += 10_000
+    assert unknown.money is Money.UNKNOWN
+
+
 def test_an_unknown_outcome_forbids_another_purchase() -> None:
     error = OutcomeUnknown("no answer came", purchase_id="pur_1")
     assert (error.money, error.charged, error.purchase_id) == (Money.UNKNOWN, 0, "pur_1")

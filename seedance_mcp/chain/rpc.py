@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Generic, TypeVar
 
+import anyio
 import httpx
 
 from seedance_mcp.errors import ChainError
@@ -18,6 +19,8 @@ MAX_ANSWER = 4 * 1024 * 1024
 
 BALANCE_OF = "0x70a08231"
 TRANSFER = "0xddf252ad1be2c89b69c2b068fc378daa952ba7f163c4a11628f55a4df523b3ef"
+PATIENCE = 2
+"""Seconds that a host may take while there is another one to ask."""
 SPAN = 1000
 """Blocks that one question for events spans: every public host allows as many."""
 BLOCK_SECONDS = 2
@@ -255,17 +258,27 @@ class Host:
 
 
 class Chain(Generic[H]):
-    """The same reads from the first of several hosts that answers properly; ChainError when none does."""
+    """The same reads from the first of several hosts that answers properly; ChainError when none does.
+
+    Who is silent for a while loses its turn to the next one, and whoever answered last is asked first; the last of them
+    may take as long as the caller waits.
+    """
 
     def __init__(self, hosts: Sequence[H]) -> None:
         self.hosts = tuple(hosts)
         """Readers of each host alone, for questions on which several must agree."""
+        self._in_turn = self.hosts
 
     async def first(self, read: Callable[[H], Awaitable[T]]) -> T:
         reasons = []
-        for host in self.hosts:
+        for host in self._in_turn:
+            is_last = host is self._in_turn[-1]
             try:
-                return await read(host)
+                with anyio.move_on_after(None if is_last else PATIENCE):
+                    answer = await read(host)
+                    self._in_turn = (host, *(other for other in self._in_turn if other is not host))
+                    return answer
+                reasons.append(f"The RPC host {host.name} did not answer in time")
             except ChainError as error:
                 reasons.append(error.what)
         raise ChainError("; ".join(reasons) or "No RPC host is configured")

@@ -6,9 +6,9 @@ import click
 
 from seedance_mcp.cli.ledger import on_ledger
 from seedance_mcp.cli.printing import json_option, tell
-from seedance_mcp.errors import NotFound
+from seedance_mcp.errors import NotFound, Refused
 from seedance_mcp.ledger import approvals, views
-from seedance_mcp.ledger.states import Purchase
+from seedance_mcp.ledger.states import Approval
 from seedance_mcp.timing import now
 
 
@@ -17,11 +17,10 @@ from seedance_mcp.timing import now
 @json_option
 def approve(purchase_id: str, as_json: bool) -> None:
     """Let the purchase ID be paid, at the price that was asked. The agent has to call again."""
-    waiting = _waiting(purchase_id)
-    assert waiting.approval is not None
-    click.echo(waiting.approval.question, err=as_json)
+    asked = _asked(purchase_id)
+    click.echo(asked.question, err=as_json)
     click.confirm("Approve?", abort=True, err=True)
-    _answer(purchase_id, approved=True)
+    _answer(asked, approved=True)
     words = f"{purchase_id} is approved: the same call of the agent goes through now."
     tell({"purchase_id": purchase_id, "answer": "approved"}, words, as_json=as_json)
 
@@ -31,24 +30,26 @@ def approve(purchase_id: str, as_json: bool) -> None:
 @json_option
 def deny(purchase_id: str, as_json: bool) -> None:
     """Refuse the purchase ID for 24 hours."""
-    _waiting(purchase_id)
-    _answer(purchase_id, approved=False)
+    _answer(_asked(purchase_id), approved=False)
     words = f"{purchase_id} is denied for 24 hours. Nothing was charged."
     tell({"purchase_id": purchase_id, "answer": "denied"}, words, as_json=as_json)
 
 
-def _waiting(purchase_id: str) -> Purchase:
+def _asked(purchase_id: str) -> Approval:
     purchase = on_ledger(lambda database: database.read(views.find, purchase_id))
     approval = purchase.approval if purchase is not None and purchase.unanswered else None
     if purchase is None or approval is None or approval.answer is not None or not approval.stands(now()):
         raise _not_waiting(purchase_id)
-    return purchase
+    return approval
 
 
-def _answer(purchase_id: str, *, approved: bool) -> None:
+def _answer(asked: Approval, *, approved: bool) -> None:
     by = f"the operator ({getpass.getuser()})"
-    if on_ledger(lambda db: db.write(approvals.answer, purchase_id, approved=approved, by=by, now=now())) is None:
-        raise _not_waiting(purchase_id)
+    if on_ledger(lambda database: database.write(approvals.answer, asked, approved=approved, by=by, now=now())) is None:
+        raise Refused(
+            f"the question about {asked.purchase} changed, or was answered, while it was shown",
+            next="Run the same command again to see what is asked now.",
+        )
 
 
 def _not_waiting(purchase_id: str) -> NotFound:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from seedance_mcp.guard.usage import Outcome, Usage, Verdict
 from seedance_mcp.ledger import audit
 from seedance_mcp.ledger.database import Transaction
-from seedance_mcp.ledger.states import DAY, Intent, Purchase
+from seedance_mcp.ledger.states import DAY, Approval, Intent, Purchase
 from seedance_mcp.ledger.views import find, must
 
 
@@ -62,20 +62,24 @@ def ask(tx: Transaction, purchase: Purchase, question: str, expires_at: int, now
     audit.append(tx, "question", now, facts)
 
 
-def answer(tx: Transaction, purchase_id: str, *, approved: bool, by: str, now: int) -> Purchase | None:
-    """Write down the answer to a question that waits for one; None where none does. A yes lasts as long as a question
-    does."""
+def answer(tx: Transaction, asked: Approval, *, approved: bool, by: str, now: int) -> Purchase | None:
+    """Write down the answer to the very question that was ``asked``; None where that one does not wait any more.
+
+    Another price or recipient is asked about in its place, and an answer is for what its human has read. A yes lasts as
+    long as a question does.
+    """
     word = "approved" if approved else "denied"
     answered = tx.do(
         """UPDATE approvals SET answer = :word, answered_at = :now, answered_by = :by,
                   expires_at = :now + expires_at - asked_at
-           WHERE purchase = :id AND answer IS NULL AND expires_at > :now""",
-        id=purchase_id, word=word, by=by, now=now,
+           WHERE purchase = :id AND question = :question AND asked_at = :asked_at AND answer IS NULL
+             AND expires_at > :now""",
+        id=asked.purchase, question=asked.question, asked_at=asked.asked_at, word=word, by=by, now=now,
     )  # fmt: skip
     if not answered:
         return None
-    audit.append(tx, "answer", now, {"purchase": purchase_id, "answer": word, "by": by})
-    return must(find(tx, purchase_id))
+    audit.append(tx, "answer", now, {"purchase": asked.purchase, "answer": word, "by": by})
+    return must(find(tx, asked.purchase))
 
 
 def use(tx: Transaction, purchase_id: str, now: int) -> None:

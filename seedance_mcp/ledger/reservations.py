@@ -32,7 +32,7 @@ def reserve(
     last = latest(tx, intent.key)
     if last is not None and last.answers(now) and last.id != intent.replaces:
         return last
-    verdict, seen = _decide(tx, intent, needed, rule, last, now)
+    verdict, seen = _decide(tx, intent, needed, rule, now)
     _note(tx, "decision", now, intent, seen, verdict=str(verdict.outcome), code=verdict.code, reason=verdict.reason)
     if verdict.outcome is Outcome.ASK and asking is not None and seen is not None:
         if approvals.is_waiting(last, intent, now):
@@ -63,11 +63,11 @@ def consent(
     None where nothing stands in its way now; else the purchase that waits for an answer, or the refusal.
     """
     last = latest(tx, intent.key)
-    verdict, seen = _decide(tx, intent, needed, rule, last, now)
-    if verdict.outcome is Outcome.ALLOW or approvals.is_granted(last, intent, now):
-        return None
+    verdict, seen = _decide(tx, intent, needed, rule, now)
     if verdict.outcome is Outcome.REFUSE or seen is None:
         return verdict
+    if verdict.outcome is Outcome.ALLOW or approvals.is_granted(last, intent, now):
+        return None
     if approvals.is_waiting(last, intent, now):
         return must(last)
     _note(tx, "decision", now, intent, seen, verdict=str(verdict.outcome), code=verdict.code, reason=verdict.reason)
@@ -79,14 +79,14 @@ def foresee(
 ) -> tuple[Verdict, Usage]:
     """What ``reserve`` would decide now, were this the first call, and what counts. Writes nothing."""
     last = latest(tx, intent.key)
-    verdict, seen = _decide(tx, intent, needed, rule, last, now)
+    verdict, seen = _decide(tx, intent, needed, rule, now)
     if verdict.outcome is Outcome.ASK and approvals.is_granted(last, intent, now):
         verdict = Verdict(Outcome.ALLOW, "approved", "a human has approved just this")
     return verdict, seen or usage(tx, needed, intent.origin, intent.rail, intent.token, now)
 
 
 def _decide(
-    tx: Transaction, intent: Intent, needed: Sequence[tuple[str, str]], rule: Rule, last: Purchase | None, now: int
+    tx: Transaction, intent: Intent, needed: Sequence[tuple[str, str]], rule: Rule, now: int
 ) -> tuple[Verdict, Usage | None]:
     """The verdict, with the usage that it was made of; without, where something else came first."""
     sibling = tx.one(
@@ -103,7 +103,7 @@ def _decide(
             f"the payment of another take of this clip ({sibling['id']}) has an unknown outcome",
             "Call check_job until it is resolved.",
         ), None
-    bound = rail_of(tx, last)
+    bound = rail_of(tx, intent.key)
     if bound not in (None, intent.rail):
         return Verdict(
             Outcome.REFUSE,

@@ -78,7 +78,9 @@ class SQLite:
 
     async def close(self) -> None:
         self._locks.release()
-        await anyio.to_thread.run_sync(self._connection.close, limiter=self._limiter)
+        # A server that ends is cancelled.
+        with anyio.CancelScope(shield=True):
+            await anyio.to_thread.run_sync(self._connection.close, limiter=self._limiter)
         self._turns.close()
 
     async def _run(

@@ -78,11 +78,16 @@ def find(tx: Transaction, purchase_id: str) -> Purchase | None:
     )
 
 
-def rail_of(tx: Transaction, purchase: Purchase | None) -> str | None:
-    """The rail that a purchase which may be paid again was signed for before, and has to stay on; None: any."""
-    if purchase is None or not purchase.may_be_paid_again:
-        return None
-    row = tx.one("SELECT rail FROM payments WHERE purchase = :id AND nonce IS NOT NULL LIMIT 1", id=purchase.id)
+def rail_of(tx: Transaction, key: bytes) -> str | None:
+    """The rail that this purchase key has to stay on: the one that was signed for since it was last paid. None: any."""
+    row = tx.one(
+        """SELECT rail FROM payments JOIN purchases ON purchases.id = payments.purchase
+           WHERE purchases.key = :key AND nonce IS NOT NULL AND payments.id > (
+               SELECT coalesce(max(paid.id), 0) FROM payments paid JOIN purchases ON purchases.id = paid.purchase
+               WHERE purchases.key = :key AND paid.state IN ('claimed', 'settled'))
+           LIMIT 1""",
+        key=key,
+    )
     return row["rail"] if row else None
 
 

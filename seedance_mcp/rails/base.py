@@ -58,6 +58,10 @@ class BaseRail(Rail):
 
     async def confirms(self, host: AuthorizationHost, payment: Payment, sight: Absent | Failed | Moved) -> bool:
         assert payment.nonce is not None
+        if isinstance(sight, Moved):
+            mined = sight.transfer.block
+            seen = await host.authorization_transfer(payment.token, payment.payer, payment.nonce, mined, to_block=mined)
+            return seen == sight.transfer and mined <= (await host.finalized()).number
         assert isinstance(sight, Absent)
         block = sight.finalized
         return await host.has_final(block) and not await host.authorization_used(

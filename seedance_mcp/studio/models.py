@@ -163,7 +163,9 @@ def parse_ticket(obj: object) -> UploadTicket:
     """An upload's answer. Raises StudioUnavailable (``unreadable_ticket``)."""
     ticket = _holder(obj, "uploadId")
     upload_id, token, pathname = (str(ticket.get(name) or "") for name in ("uploadId", "clientToken", "pathname"))
-    if not (_UPLOAD_ID.fullmatch(upload_id) and pathname and _TOKEN.fullmatch(token)):  # the token becomes a header
+    if not (
+        _UPLOAD_ID.fullmatch(upload_id) and pathname and pathname.isprintable() and _TOKEN.fullmatch(token)
+    ):  # the token becomes a header
         raise StudioUnavailable("StableStudio's upload answer lacks its id, token or path", code="unreadable_ticket")
     return UploadTicket(upload_id, token, pathname, _epoch(ticket.get("expiresAt")))
 

@@ -2,25 +2,32 @@ import json
 import socket
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+import anyio
 import click
+import pytest
+from click.testing import CliRunner
 from jsonschema import Draft202012Validator
 from mcp import Client
 from mcp.client.stdio import StdioServerParameters
 
 from seedance_mcp import __version__
 from seedance_mcp.cli import main
-from seedance_mcp.guard.usage import Usage
-from seedance_mcp.ledger import views
+from seedance_mcp.errors import Refused
+from seedance_mcp.guard.usage import WALLET, Outcome, Usage, Verdict
+from seedance_mcp.ledger import approvals, reservations, views
 from seedance_mcp.ledger.sqlite import SQLite
-from seedance_mcp.ledger.states import State
+from seedance_mcp.ledger.states import Purchase, State
+from seedance_mcp.money import dollars
 from seedance_mcp.orders import SHIPPED_PAY_TO
 from seedance_mcp.payment.tokens import BASE_USDC
 from seedance_mcp.settings import STUDIO_URL
+from seedance_mcp.timing import now
 from tests.cli.shell import KEY, Shell
 from tests.guard.examples import OTHER, PAY_TO
-from tests.ledger.examples import NOW, Desk
+from tests.ledger.examples import NOW, Desk, intent
 from tests.report import schemas
 
 
@@ -127,6 +134,37 @@ async def test_only_a_payment_that_is_there_is_given_up(shell: Shell) -> None:
     await database.close()
     ran = shell.run("reconcile", "--write-off", payment.purchase, typed="n\n")
     assert f"Give the payment of {payment.purchase} ($0.36 for seedance) up? It stays counted." in ran.err
+
+
+def test_a_question_that_changes_while_it_is_shown_is_not_answered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger = tmp_path / "ledger.db"
+    monkeypatch.setenv("SEEDANCE_LEDGER", f"sqlite:{ledger}")
+
+    async def ask(amount: int) -> Purchase:
+        database = await SQLite.open(ledger, "real")
+        verdict = Verdict(Outcome.ASK, "above_approval", "it is dear")
+        asking = approvals.Asking(900_000, lambda usage, verdict: f"Pay {dollars(amount)}?")
+        asked = await database.write(
+            reservations.consent, intent(amount=amount), [(WALLET, "hour")], lambda usage: verdict, asking, now()
+        )
+        await database.close()
+        assert isinstance(asked, Purchase)
+        return asked
+
+    def is_asked_for_more(text: str, **options: object) -> bool:
+        anyio.run(ask, 2_000_000)
+        return True
+
+    asked = anyio.run(ask, 400_000)
+    monkeypatch.setattr(click, "confirm", is_asked_for_more)
+    ran = CliRunner().invoke(main, ["approve", asked.id])
+    assert (type(ran.exception), "Pay $0.40?" in ran.output) == (Refused, True)
+    assert "changed, or was answered, while it was shown" in str(ran.exception)
+    still = anyio.run(ask, 2_000_000).approval
+    assert still is not None
+    assert still.answer is None
 
 
 def test_the_home_of_the_user_is_known_in_settings(shell: Shell) -> None:

@@ -15,6 +15,7 @@ from seedance_mcp.guard.usage import WINDOWS, Verdict
 from seedance_mcp.ledger import approvals, operator, reservations, views
 from seedance_mcp.ledger.sqlite import SQLite
 from seedance_mcp.ledger.states import DAY, Payment, Purchase, State
+from seedance_mcp.ledger.views import must
 from seedance_mcp.money import usd
 from seedance_mcp.orders import SHIPPED_PAY_TO
 from seedance_mcp.payment.tokens import BASE_USDC
@@ -258,7 +259,7 @@ async def test_what_a_human_approved_was_asked_and_is_spent_again(shell: Shell) 
     assert isinstance(asked, Purchase)
     assert asked.payment.state is State.INTENDED
     desk.now += 60_000
-    await database.write(approvals.answer, asked.id, approved=True, by="the operator", now=desk.now)
+    await database.write(approvals.answer, must(asked.approval), approved=True, by="the operator", now=desk.now)
     granted = await reserve(desk, "dear", RULES, asking, **dear)
     assert isinstance(granted, Purchase)
     for move in SETTLED:

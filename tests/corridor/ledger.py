@@ -18,7 +18,8 @@ MOST_READS = 500
 class Ledger:
     """The product's transactions on a ledger in memory.
 
-    ``busy`` names statements and how often they fail, ``before`` what another process writes just before one.
+    ``busy`` names statements and how often they fail, ``before`` what another process writes just before one,
+    ``unreadable`` tells when nothing can be read.
     """
 
     def __init__(self) -> None:
@@ -26,6 +27,7 @@ class Ledger:
         self.gone = {ENDED}
         self.busy: dict[str, int] = {}
         self.before: dict[str, Callable[[Transaction], object]] = {}
+        self.unreadable: Callable[[], bool] = lambda: False
         self.written: list[str] = []
         self.reads = 0
         self._door = self._store.door(ME, self.gone.__contains__)
@@ -45,6 +47,8 @@ class Ledger:
         await checkpoint()
         self.reads += 1
         assert self.reads < MOST_READS, "it asks for ever"
+        if self.unreadable():
+            raise LedgerBusy("another process holds the ledger")
         return self._door.read(statement, *args, **kwargs)
 
     async def hold(self, owner: str) -> None:

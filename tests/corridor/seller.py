@@ -36,6 +36,7 @@ class Seller:
         self.answers: list[Reply] = []
         self.listed: list[Mapping[str, object]] = []
         self.rails = ["x402"]
+        self.cost = PRICE
         self.seconds, self.patience = NOW // 1000, 300
 
     @property
@@ -58,13 +59,13 @@ class Seller:
     def _challenge(self, path: str) -> httpx.Response:
         headers = {"date": formatdate(self.seconds, usegmt=True)}
         if "x402" in self.rails:
-            document = decode(base_challenge(path, PRICE, SHIPPED_PAY_TO, None)["payment-required"])
+            document = decode(base_challenge(path, self.cost, SHIPPED_PAY_TO, None)["payment-required"])
             assert isinstance(document, dict)
             document["accepts"][0]["maxTimeoutSeconds"] = self.patience
             headers["payment-required"] = encode(document)
         if "mpp" in self.rails:
             # It was made a while ago.
-            headers |= tempo_challenge("c1", PRICE, SHIPPED_PAY_TO, sponsored=True, now=self.seconds - 280)
+            headers |= tempo_challenge("c1", self.cost, SHIPPED_PAY_TO, sponsored=True, now=self.seconds - 280)
         return httpx.Response(402, headers=headers, json={})
 
 

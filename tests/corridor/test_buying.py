@@ -7,10 +7,10 @@ import httpx
 import pytest
 
 from seedance_mcp.errors import BadChallenge, NoWallet, Refused, SeedanceError, StudioUnavailable
-from seedance_mcp.ledger import operator
+from seedance_mcp.ledger import operator, payments
 from seedance_mcp.ledger.states import State
 from seedance_mcp.timing import begin_call
-from tests.corridor.examples import CLIP, FUNDS, ME, OTHER
+from tests.corridor.examples import CLIP, FUNDS, ME, OTHER, PRICE
 from tests.corridor.world import Process, World
 from tests.guard.examples import policy
 
@@ -23,12 +23,63 @@ async def test_money_leaves_in_one_order_of_steps(world: World, process: Process
     assert (begun, purchase.payment.state, purchase.payment.serial) == (True, State.CLAIMED, 0)
     assert purchase.job is not None
     assert world.till.signed == [(0, world.now // 1000 + 120)]
-    assert (world.till.asked, world.till.looks, world.till.funds.forgotten) == ([0], 0, 1)
+    assert (world.till.asked, world.till.looks, world.till.funds.forgotten) == ([0], 0, 2)
 
 
 async def test_a_process_without_a_mark_beside_its_key_buys_too(world: World, process: Process) -> None:
     process.corridor._continuity = None
     assert (await process.buy())[0].paid
+
+
+async def test_a_limit_that_is_lowered_while_a_payment_waits_binds_it(world: World, process: Process) -> None:
+    """Before its turn came, and while the chain was asked."""
+    dusk = replace(CLIP, request={"prompt": "dusk"})
+    quotes = {"dawn": await process.quote(), "dusk": await process.quote(dusk)}
+    refused = []
+
+    async def hang() -> httpx.Response:
+        await anyio.sleep(10)
+        world.policy = policy(per_payment=PRICE - 1)
+        return world.seller.accepted()
+
+    async def wait() -> None:
+        with pytest.raises(Refused) as caught:
+            await process.corridor.buy(dusk, quotes["dusk"])
+        refused.append(caught.value.code)
+
+    world.seller.answers = [hang]
+    async with anyio.create_task_group() as group:
+        group.start_soon(process.corridor.buy, CLIP, quotes["dawn"])
+        await anyio.sleep(1)
+        group.start_soon(wait)
+    world.policy = policy()
+    world.till.when_asked = lambda: setattr(world, "policy", policy(per_payment=PRICE - 1))
+    with pytest.raises(Refused) as caught:
+        await process.buy(dusk)
+    assert (refused, caught.value.code) == (["per_payment"], "per_payment")
+    assert len(world.till.signed) == 1
+
+
+async def test_a_quote_that_waited_for_other_payments_is_asked_for_again(world: World, process: Process) -> None:
+    """Its Date would be taken for a wrong clock, and its price for the seller's."""
+    quote = await process.quote()
+    await anyio.sleep(90)
+    world.now += 90_000
+    world.seller.seconds += 90
+    world.seller.cost = PRICE - 1
+    purchase, _ = await process.corridor.buy(CLIP, quote)
+    assert (purchase.payment.amount, purchase.payment.state) == (PRICE - 1, State.CLAIMED)
+
+
+async def test_what_could_neither_be_signed_nor_given_back_is_given_back_by_the_next_call(
+    world: World, process: Process
+) -> None:
+    left = await world.at(State.RESERVED, owner=ME)
+    await world.ledger.write(payments.beat, ME, world.now)
+    before = anyio.current_time()
+    assert await process.corridor.known(CLIP) is None
+    assert anyio.current_time() == before, "it waits for nobody"
+    assert (await world.desk.find(left.id)).payment.state is State.RELEASED
 
 
 async def test_a_seller_that_hangs_gets_one_signature(world: World, process: Process) -> None:

@@ -4,8 +4,9 @@ import pytest
 
 from seedance_mcp.errors import BadChallenge, Refused, SeedanceError
 from seedance_mcp.guard.usage import Outcome
-from seedance_mcp.ledger import approvals, audit
-from seedance_mcp.ledger.states import State
+from seedance_mcp.ledger import approvals, audit, operator
+from seedance_mcp.ledger.states import Approval, Purchase, State
+from seedance_mcp.ledger.views import must
 from tests.corridor.examples import CLIP, PRICE
 from tests.corridor.world import Process, World
 from tests.guard.examples import policy
@@ -71,10 +72,39 @@ async def test_a_preview_knows_what_a_human_has_answered(
     assert (await process.corridor.preview(CLIP, await process.quote())).verdict.code == "above_approval"
     asked = await process.corridor.consent(CLIP, await process.quote())
     assert asked is not None
-    await world.ledger.write(approvals.answer, asked.id, approved=approved, by="a human", now=world.now)
+    await world.ledger.write(approvals.answer, must(asked.approval), approved=approved, by="a human", now=world.now)
     shown = await process.corridor.preview(CLIP, await process.quote())
     assert (shown.verdict.code, shown.verdict.outcome is Outcome.ALLOW) == (told, approved)
     assert ("agent:storyboard", "hour") in shown.usage.spent
+
+
+async def test_an_answer_is_for_the_question_that_was_read(world: World, process: Process) -> None:
+    world.policy = policy(approval_above=0)
+    first = await process.corridor.consent(CLIP, await process.quote())
+    world.seller.cost = PRICE + 1
+    world.now += 1
+    second = await process.corridor.consent(CLIP, await process.quote())
+    assert first is not None
+    assert second is not None
+    assert first.id == second.id
+
+    async def say_yes(asked: Approval | None) -> Purchase | None:
+        return await world.ledger.write(approvals.answer, must(asked), approved=True, by="a human", now=world.now)
+
+    assert await say_yes(first.approval) is None
+    assert must(must(await world.last()).approval).answer is None
+    assert await say_yes(second.approval) is not None
+
+
+async def test_a_yes_gives_way_to_a_limit_before_anything_is_paid(world: World, process: Process) -> None:
+    world.policy = policy(approval_above=0)
+    asked = must(await process.corridor.consent(CLIP, await process.quote()))
+    await world.ledger.write(approvals.answer, must(asked.approval), approved=True, by="a human", now=world.now)
+    assert await process.corridor.consent(CLIP, await process.quote()) is None
+    await world.ledger.write(operator.freeze, "stop", world.now)
+    with pytest.raises(Refused) as caught:
+        await process.corridor.consent(CLIP, await process.quote())
+    assert caught.value.code == "frozen"
 
 
 async def test_a_preview_needs_no_wallet(world: World) -> None:

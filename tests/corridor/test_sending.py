@@ -7,6 +7,7 @@ import pytest
 from seedance_mcp.errors import NotFound, OutcomeUnknown
 from seedance_mcp.ledger import operator
 from seedance_mcp.ledger.states import SAFETY, Purchase, State
+from seedance_mcp.ledger.views import must
 from seedance_mcp.timing import begin_call
 from tests.corridor.examples import IMAGE, OTHER, STRANGER
 from tests.corridor.seller import said
@@ -27,6 +28,27 @@ async def test_a_claim_without_goods_asks_the_chain_nothing(world: World, proces
     world.seller.answers = [said(500, x_paid="0xclaimed")]
     paid = await process.sender.present((await world.at(State.SIGNED)).id)
     assert (paid.payment.state, paid.job, world.till.looks) == (State.CLAIMED, None, 0)
+
+
+async def test_a_ledger_that_cannot_be_read_once_it_is_paid_tells_of_no_free_purchase(
+    world: World, process: Process
+) -> None:
+    world.ledger.unreadable = lambda: bool(world.seller.paid)
+    with pytest.raises(OutcomeUnknown):
+        await process.buy()
+    world.ledger.unreadable = lambda: False
+    assert must(await world.last()).payment.state is State.CLAIMED
+
+
+@pytest.mark.parametrize("asks", [False, True])
+async def test_a_ledger_that_cannot_be_read_while_a_payment_is_open_tells_of_no_free_purchase(
+    world: World, process: Process, asks: bool
+) -> None:
+    left = await world.at(State.UNKNOWN)
+    world.ledger.unreadable = lambda: asks or bool(world.seller.paid)
+    with pytest.raises(OutcomeUnknown) as caught:
+        await process.corridor.resume(left)
+    assert caught.value.purchase_id == left.id
 
 
 async def test_an_upload_keeps_its_ticket(world: World, process: Process) -> None:

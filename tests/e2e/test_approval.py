@@ -1,7 +1,7 @@
 """A human is asked before a payment above the policy's limit, by the client where it can, else by a command."""
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,9 +29,11 @@ class Human:
     content: dict[str, Any] | None = field(default_factory=lambda: {"approve": True})
     asked: list[str] = field(default_factory=list)
     silent: bool = False
+    meanwhile: Callable[[], object] = lambda: None
 
     async def __call__(self, context: object, params: ElicitRequestParams) -> ElicitResult:
         self.asked.append(params.message)
+        self.meanwhile()
         if self.silent:
             await anyio.sleep_forever()
         return ElicitResult(action=self.action, content=self.content if self.action == "accept" else None)
@@ -75,6 +77,21 @@ async def test_an_accepted_question_is_paid_once_at_the_price_that_was_shown(
     assert "$0.4125 is above the approval limit of $0.40" in question
     assert (len(shop.credentials), shop.taken) == (1, CLIP)
     assert states(careful) == ["released", "settled"] or states(careful) == ["released", "claimed"]
+
+
+async def test_a_yes_is_for_the_price_that_was_read_though_the_seller_raises_it_meanwhile(
+    shop: Shop, careful: Home, mode: Mode
+) -> None:
+    human, image = Human(meanwhile=lambda: setattr(shop.sandbox.faults, "quote_extra", 90_000)), shop.picture()
+    async with asked(careful, mode, human) as agent:
+        answer = await agent.ok("generate_video", prompt="waves", image=image)
+    assert human.asked[0].startswith("Pay $0.4125 ")
+    if mode == "legacy":  # where a call can ask once
+        assert (answer["status"], answer["charged_usd"], shop.taken) == ("awaiting_approval", "0.00", 0)
+        assert [job["status"] for job in json.loads(careful.run("jobs", "--json"))] == ["awaiting_approval"]
+    else:
+        assert human.asked[1].startswith("Pay $0.5025 ")
+        assert (len(human.asked), answer["charged_usd"], shop.taken) == (2, "0.5025", 502_500)
 
 
 @pytest.mark.parametrize("human", [Human("decline"), Human(content={"approve": False})])

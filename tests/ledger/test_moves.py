@@ -192,7 +192,7 @@ async def test_a_purchase_that_was_signed_for_stays_on_its_rail(desk: Desk, stat
     payment = await desk.at(state, intent(rail="mpp"))
     if state is not State.EXPIRED:
         await desk.move(payment, State.EXPIRED)
-    assert await desk.database.read(views.rail_of, await desk.find(payment.purchase)) == "mpp"
+    assert await desk.database.read(views.rail_of, intent().key) == "mpp"
     verdict = await desk.ask(intent(rail="x402"))
     assert isinstance(verdict, Verdict)
     assert verdict.code == "rail_closed"
@@ -200,9 +200,20 @@ async def test_a_purchase_that_was_signed_for_stays_on_its_rail(desk: Desk, stat
     assert (again.id, again.payment.attempt) == (payment.purchase, 2)
 
 
+async def test_a_purchase_stays_on_its_rail_though_an_unpaid_job_is_there(desk: Desk) -> None:
+    payment = await desk.at(State.UNKNOWN, intent(rail="x402"))
+    await desk.database.write(jobs.deliver, payment.purchase, "job-1", desk.now)
+    await desk.move(payment, State.EXPIRED)
+    verdict = await desk.ask(intent(rail="mpp"))
+    assert isinstance(verdict, Verdict)
+    assert verdict.code == "rail_closed"
+    anew = await desk.reserve(intent(rail="x402"))
+    assert anew.id != payment.purchase
+
+
 async def test_a_purchase_that_was_never_signed_for_may_take_another_rail(desk: Desk) -> None:
     payment = await desk.at(State.RELEASED, intent(rail="mpp"))
-    assert await desk.database.read(views.rail_of, await desk.find(payment.purchase)) is None
+    assert await desk.database.read(views.rail_of, intent().key) is None
     again = await desk.reserve(intent(rail="x402"))
     assert (again.id, again.payment.rail) == (payment.purchase, "x402")
 
@@ -216,6 +227,5 @@ async def test_a_purchase_stays_on_its_rail_after_an_attempt_that_was_not_signed
 
 
 async def test_what_is_paid_binds_no_later_purchase_to_its_rail(desk: Desk) -> None:
-    payment = await desk.at(State.SETTLED, intent(rail="mpp"))
-    assert await desk.database.read(views.rail_of, await desk.find(payment.purchase)) is None
-    assert await desk.database.read(views.rail_of, None) is None
+    await desk.at(State.SETTLED, intent(rail="mpp"))
+    assert await desk.database.read(views.rail_of, intent().key) is None

@@ -149,7 +149,7 @@ class World:
         now = self.clock.wall()
         for purchase in self._operator.read(approvals.waiting, now)[:1]:
             done = partial(approvals.answer, approved=approved, by="the operator", now=now)
-            self.operate(done, purchase.id)
+            self.operate(done, purchase.approval)
             self.judge.answered(purchase.id, approved=approved)
 
     def given_up(self) -> list[Payment]:
@@ -260,10 +260,10 @@ async def _buy(corridor: Corridor, order: Order) -> Purchase:
                 if order.model != "upload" or not purchase.paid or purchase.delivered:
                     return purchase
                 # The rule of uploads by which one that was paid and never delivered may be bought again.
-                await Uploads(corridor, None, (), order.agent)._require_replaceable(purchase)  # type: ignore[arg-type]
+                await Uploads(corridor, None, (), order.agent)._require_replaceable(purchase, 0)  # type: ignore[arg-type]
                 replaces = purchase.id
         quote = await corridor.quote(*_request(order))
-        purchase, _ = await corridor.buy(order.replacing(replaces), quote)
+        purchase, _ = await corridor.buy(replace(order, replaces=replaces), quote)
         return purchase
 
 

@@ -96,6 +96,17 @@ async def test_a_host_confirms_what_it_sees_at_the_same_block() -> None:
     assert [await rail.confirms(host, payment("x402"), sight) for host in rail.chain.hosts] == [True, True]
 
 
+async def test_a_host_confirms_a_transfer_that_is_final_there_and_no_other() -> None:
+    seen, behind, blind = node(), node(), node()
+    settled(seen)
+    settled(behind)
+    behind.finalized = 1
+    sight = await base_rail(seen).look(payment("x402"))
+    assert isinstance(sight, Moved)
+    rail = base_rail(seen, behind, blind)
+    assert [await rail.confirms(host, payment("x402"), sight) for host in rail.chain.hosts] == [True, False, False]
+
+
 async def test_a_host_with_another_block_there_confirms_nothing() -> None:
     other = node()
     other.fork = "another history"

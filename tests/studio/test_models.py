@@ -100,7 +100,9 @@ def test_a_ticket_keeps_its_token_out_of_its_text() -> None:
     assert "vercel_blob" not in repr(ticket)
 
 
-@pytest.mark.parametrize("changes", [{"uploadId": None}, {"clientToken": "a\r\nx: y"}, {"pathname": ""}])
+@pytest.mark.parametrize(
+    "changes", [{"uploadId": None}, {"clientToken": "a\r\nx: y"}, {"pathname": ""}, {"pathname": "a\ud800"}]
+)
 def test_a_ticket_without_its_parts_is_an_outage(changes: dict[str, Any]) -> None:
     with pytest.raises(StudioUnavailable):
         parse_ticket({"uploadId": "u1", "clientToken": "t", "pathname": "p"} | changes)

@@ -146,6 +146,16 @@ async def test_a_ledger_that_a_newer_version_took_over_is_used_no_more(desk: Des
     assert await desk.database.read(views.open_payments) == []
 
 
+async def test_a_cancelled_server_closes_its_ledger(tmp_path: Path) -> None:
+    database = await SQLite.open(tmp_path / "ledger.db", "real")
+    with anyio.CancelScope() as scope:
+        scope.cancel()
+        await database.close()
+    with pytest.raises(apsw.ConnectionClosedError):
+        database._connection.execute("SELECT 1")
+    assert database._turns._file == -1
+
+
 async def test_commits_survive_a_loss_of_power(desk: Desk) -> None:
     def settings(tx: Transaction) -> tuple[object, object]:
         journal, synchronous = tx.one("PRAGMA journal_mode"), tx.one("PRAGMA synchronous")

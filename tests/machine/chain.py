@@ -159,6 +159,7 @@ class Witness:
         self._wanted = wanted
         self._patience = PATIENCE
         self.lie = Lie.NONE
+        self.name = "one of the hosts"
 
     async def block(self, block: int | str) -> Block:
         if block == "latest":

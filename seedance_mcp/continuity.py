@@ -6,7 +6,7 @@ import os
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import anyio
@@ -68,6 +68,18 @@ class Marker:
             raise
 
 
+@dataclass
+class _Scanned:
+    """How far a scan has come that no call had the time for: a month of a fast chain is hundreds of questions.
+
+    ``window`` in milliseconds, ``next`` is the first block that is still to be looked at.
+    """
+
+    window: int
+    next: int
+    found: list[entries.Seen] = field(default_factory=list)
+
+
 class Continuity:
     """Looks up what the wallet at ``payer`` spent elsewhere before anything is signed over this ledger.
 
@@ -92,6 +104,7 @@ class Continuity:
         self._now = now
         self._scanning = anyio.Lock()
         self._failed_at: dict[str, int] = {}
+        self._scanned: dict[str, _Scanned] = {}
 
     async def require(self) -> None:
         """Raises LedgerError for a ledger that is older than the one paid with last, or while another one's payments
@@ -105,7 +118,8 @@ class Continuity:
             missing = [rail.name for rail in self._rails.values() if not await self._is_known(rail)]
         if scope.cancelled_caught:
             raise LedgerError(
-                "what this wallet spent before this ledger is still being looked up", next="Call again in a minute."
+                "what this wallet spent before this ledger is still being looked up",
+                next="Call again: it goes on from there.",
             )
         if elsewhere and missing:
             raise LedgerError(
@@ -185,13 +199,19 @@ class Continuity:
                 latest = await rail.chain.latest()
         except TimeoutError:
             raise ChainError(f"no host of {rail.name} answered in time") from None
-        then = latest.timestamp - await self._longest_window() // 1000
-        found: list[Outgoing] = []
-        first = await rail.chain.block_before(then, latest)
-        async for _, some in scan(lambda first, last: rail.outgoing(self._payer, first, last), first, latest.number):
-            found += some
-        # Anybody can make a token say that a wallet has sent nothing.
-        return [await self._seen(rail, transfer) for transfer in found if transfer.amount > 0]
+        window = await self._longest_window()
+        so_far = self._scanned.get(rail.name)
+        if so_far is None or so_far.window < window:
+            first = await rail.chain.block_before(latest.timestamp - window // 1000, latest)
+            so_far = self._scanned[rail.name] = _Scanned(window, first)
+        async for last, some in scan(
+            lambda first, last: rail.outgoing(self._payer, first, last), so_far.next, latest.number
+        ):
+            # Anybody can make a token say that a wallet has sent nothing.
+            so_far.found += [await self._seen(rail, transfer) for transfer in some if transfer.amount > 0]
+            so_far.next = last + 1
+        del self._scanned[rail.name]
+        return so_far.found
 
     async def _seen(self, rail: Rail, transfer: Outgoing) -> entries.Seen:
         block: Block = await rail.chain.block(transfer.block)

@@ -3,17 +3,20 @@ import logging
 import os
 import sys
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import anyio
 import httpx
 import pytest
 
+from seedance_mcp import continuity
 from seedance_mcp.balance import Balance
-from seedance_mcp.chain import Chain
+from seedance_mcp.chain import Chain, Outgoing
 from seedance_mcp.chain.eip3009 import AuthorizationHost
-from seedance_mcp.chain.scanning import NARROWEST
+from seedance_mcp.chain.scanning import NARROWEST, WIDEST
 from seedance_mcp.continuity import Continuity, Mark, Marker
 from seedance_mcp.errors import LedgerError
 from seedance_mcp.guard.policy import Policy
@@ -307,6 +310,36 @@ async def test_a_host_that_answers_nothing_but_crumbs_is_not_asked_for_ever(hous
     house.base.widest = 10
     await house.continuity.require()
     assert await house.known() == ["mpp"]
+
+
+async def test_a_scan_that_takes_several_calls_goes_on_from_where_it_was(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house.base.plain(OTHER, ELSEWHERE, house.base.at(NOW - DAY + 3600))
+    house.base.plain(OTHER, ELSEWHERE, house.base.at(AGO))
+    rail, left = house.continuity._rails["x402"], 2
+    outgoing = rail.outgoing
+
+    async def tiring(payer: str, first: int, last: int) -> list[Outgoing]:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            left = 2
+            await anyio.sleep_forever()
+        return await outgoing(payer, first, last)
+
+    monkeypatch.setattr(rail, "outgoing", tiring)
+    monkeypatch.setattr(continuity, "SCAN_SECONDS", 0.2)
+    monkeypatch.setattr(continuity, "at_most", lambda seconds: seconds)
+    house.base.widest = WIDEST // 2
+    tired = 0
+    while "x402" not in await house.known():
+        with suppress(LedgerError):
+            await house.continuity.require()
+        tired += 1
+    assert tired > 2
+    assert await house.counted() == 2 * ELSEWHERE
+    assert len(set(house.base.spans)) == len(house.base.spans), "no block is asked about twice"
 
 
 async def test_a_wallet_of_which_nothing_is_known_may_pay_without_a_host(house: House) -> None:

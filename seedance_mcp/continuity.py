@@ -130,11 +130,6 @@ class Continuity:
         if elsewhere:
             await self.record()
 
-    async def look_up(self) -> None:
-        """The same without a purchase that waits for it: whatever can be known by now."""
-        for rail in self._rails.values():
-            await self._is_known(rail)
-
     async def record(self) -> None:
         """Write down beside the key how far this ledger goes."""
         if self._marker is None:

@@ -226,7 +226,7 @@ class Uploads:
         if ticket is None:
             raise SeedanceError(
                 f"the upload was paid ({purchase.id}), but the seller gave no place to put the image",
-                next="The same call buys the upload once more, at most once a day; a public https URL needs none.",
+                next="Call again in five minutes: it is bought once more, at most once a day. A public https URL needs none.",
                 charged=charged,
                 purchase_id=purchase.id,
                 code="upload_lost",

@@ -361,12 +361,6 @@ async def test_the_scan_is_made_up_for_once_a_host_answers(house: House) -> None
     assert await house.counted() == ELSEWHERE
 
 
-async def test_the_scan_is_made_up_for_without_a_purchase_too(house: House) -> None:
-    house.base.plain(OTHER, ELSEWHERE, house.base.at(AGO))
-    await house.continuity.look_up()
-    assert await house.counted() == ELSEWHERE
-
-
 async def test_a_fresh_volume_is_no_fresh_budget(house: House) -> None:
     await house.pay()
     house.base.plain(OTHER, ELSEWHERE, house.base.at(AGO))

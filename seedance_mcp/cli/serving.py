@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from mcp.server import MCPServer
 
 FAULTS = ("answer-lost", "402-after-settlement", "500-after-settlement", "slow", "failed-job")
+"""As in ``app.FAULTS``, which brings everything with it that a command without a server need not import."""
 
 
 @click.command()

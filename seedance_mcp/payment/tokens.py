@@ -35,17 +35,6 @@ BASE_USDC = Token(
     symbol="USDC",
 )
 
-BASE_SEPOLIA_USDC = Token(
-    rail="x402",
-    network="eip155:84532",
-    chain_id=84532,
-    address="0x036CbD53842c5426634e7929541eC2318f3dCF7e",
-    name="USDC",
-    version="2",
-    symbol="USDC",
-)
-"""Test money, never accepted: named here so that a challenge in it can be told from nonsense."""
-
 
 def _tempo(address: str, symbol: str) -> Token:
     return Token("mpp", "eip155:4217", 4217, address, name=symbol, version="", symbol=symbol)

@@ -1,7 +1,6 @@
 """x402: a signed EIP-3009 authorization, which the seller's facilitator takes to Base."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import ClassVar
 
 from seedance_mcp.chain import Block, Transfer
 from seedance_mcp.chain.eip3009 import AuthorizationHost
@@ -16,8 +15,6 @@ _PENDING = "settlement_pending"
 
 
 class BaseRail(Rail):
-    shortest: ClassVar[int] = 30
-
     def sign(
         self,
         wallet: Wallet,

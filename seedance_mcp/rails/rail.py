@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any
 
 import anyio
 
@@ -76,9 +76,6 @@ Sight = Moved | Failed | Absent | None
 
 class Rail(ABC):
     """One token on one chain, and one way to pay with it."""
-
-    shortest: ClassVar[int]
-    """Seconds below which a signature would be worthless before its answer could come."""
 
     def __init__(self, token: Token, chain: Chain[Any], balance: Balance) -> None:
         self.token = token

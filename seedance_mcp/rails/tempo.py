@@ -1,7 +1,6 @@
 """MPP: a signed Tempo transaction whose memo names the purchase, which the seller takes to Tempo."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import ClassVar
 
 from seedance_mcp.chain import Block, Chain, Transfer
 from seedance_mcp.chain.tip20 import MemoHost, Mined
@@ -13,8 +12,6 @@ from seedance_mcp.rails.rail import MARGIN, Absent, Failed, Moved, Rail, Reading
 
 
 class TempoRail(Rail):
-    shortest: ClassVar[int] = 15
-
     def sign(
         self,
         wallet: Wallet,

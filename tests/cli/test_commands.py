@@ -13,8 +13,8 @@ from jsonschema import Draft202012Validator
 from mcp import Client
 from mcp.client.stdio import StdioServerParameters
 
-from seedance_mcp import __version__
-from seedance_mcp.cli import main
+from seedance_mcp import __version__, app
+from seedance_mcp.cli import main, serving
 from seedance_mcp.guard.usage import WALLET, Outcome, Usage, Verdict
 from seedance_mcp.ledger import approvals, reservations, views
 from seedance_mcp.ledger.sqlite import SQLite
@@ -45,6 +45,10 @@ def test_help_is_given_whatever_the_settings(shell: Shell) -> None:
     listed = [line.split()[0] for line in long.out.partition("Commands:\n")[2].splitlines()]
     assert {"serve", "demo", "wallet", "freeze", "unfreeze", "trust", "spend", "jobs", "collect"} <= set(listed)
     assert " wallet new [OPTIONS]" in of_one.out
+
+
+def test_the_faults_are_those_that_the_sandbox_has() -> None:
+    assert set(serving.FAULTS) == set(app.FAULTS)
 
 
 def test_the_version_is_told(shell: Shell) -> None:

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar
+from typing import Any
 
 import anyio
 from anyio.lowlevel import checkpoint
@@ -34,8 +34,6 @@ class Funds(Balance):
 
 class Till(Rail):
     """A rail. ``used`` are the serials that the chain knows, ``block`` the time of its newest block."""
-
-    shortest: ClassVar[int] = 30
 
     def __init__(self, token: Token, log: list[str]) -> None:
         self.funds = Funds()

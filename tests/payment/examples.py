@@ -2,7 +2,10 @@
 
 import base64
 import json
+from dataclasses import replace
 from typing import Any
+
+from seedance_mcp.payment.tokens import BASE_USDC
 
 KEY = "0xac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80"
 """Account 0 of the mnemonic that anvil and hardhat share."""
@@ -12,6 +15,10 @@ ORIGIN = "https://stablestudio.dev"
 URL = f"{ORIGIN}/api/generate/seedance/i2v"
 PAY_TO = "0x07f067959297767c887dbfa3c72379c66e82a045"
 USDC = "0x833589fCD6eDb6E08f4c7C32D4f71b54bdA02913"
+BASE_SEPOLIA_USDC = replace(
+    BASE_USDC, network="eip155:84532", chain_id=84532, address="0x036CbD53842c5426634e7929541eC2318f3dCF7e", name="USDC"
+)
+"""Test money, which is never accepted."""
 NOW = 1_800_000_000
 
 

@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from seedance_mcp.errors import BadChallenge
 from seedance_mcp.payment.challenge import Challenge, parse_challenge
-from seedance_mcp.payment.tokens import BASE_SEPOLIA_USDC, BASE_USDC, token_for
-from tests.payment.examples import PAY_TO, URL, USDC, document, entry, required
+from seedance_mcp.payment.tokens import BASE_USDC, token_for
+from tests.payment.examples import BASE_SEPOLIA_USDC, PAY_TO, URL, USDC, document, entry, required
 
 
 def parse(value: Any, url: str = URL) -> Challenge:

@@ -15,7 +15,7 @@ from x402.mechanisms.evm.exact.facilitator import ExactEvmScheme
 from x402.schemas import PaymentRequired, PaymentRequirements
 
 from seedance_mcp.payment.challenge import Challenge, parse_challenge
-from seedance_mcp.payment.tokens import BASE_SEPOLIA_USDC, BASE_USDC
+from seedance_mcp.payment.tokens import BASE_USDC
 from seedance_mcp.payment.wallet import Wallet
 from seedance_mcp.payment.x402 import (
     Credential,
@@ -26,7 +26,19 @@ from seedance_mcp.payment.x402 import (
     refusal_reason,
     sign,
 )
-from tests.payment.examples import ADDRESS, KEY, NOW, URL, USDC, decoded, document, encoded, entry, required
+from tests.payment.examples import (
+    ADDRESS,
+    BASE_SEPOLIA_USDC,
+    KEY,
+    NOW,
+    URL,
+    USDC,
+    decoded,
+    document,
+    encoded,
+    entry,
+    required,
+)
 
 NONCE = bytes(range(32))
 IDENTIFIER = "purchase_0123456789"

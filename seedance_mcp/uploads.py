@@ -226,7 +226,7 @@ class Uploads:
         if ticket is None:
             raise SeedanceError(
                 f"the upload was paid ({purchase.id}), but the seller gave no place to put the image",
-                next="Call again in five minutes: it is bought once more, at most once a day. A public https URL needs none.",
+                next="Call again in five minutes: it is bought once more, once a day. Or use a public https URL.",
                 charged=charged,
                 purchase_id=purchase.id,
                 code="upload_lost",

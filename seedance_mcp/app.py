@@ -160,7 +160,7 @@ async def open_app(
             eyes=eyes,
         )
         heir = Heir(settings.private_key) if outlived else None
-        clips = Clips(corridor, uploads, settings.agent, heir)
+        clips = Clips(corridor, uploads, settings.agent, settings.output_dir, heir)
         try:
             yield App(
                 settings,

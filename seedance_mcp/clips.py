@@ -2,6 +2,10 @@
 
 import secrets
 from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryFile
+
+from anyio.to_thread import run_sync
 
 from seedance_mcp.clip_order import (
     ClipOrder,
@@ -12,7 +16,7 @@ from seedance_mcp.clip_order import (
     references,
     stand_in,
 )
-from seedance_mcp.errors import InvalidArgument, NotFound, SeedanceError, StudioError
+from seedance_mcp.errors import InvalidArgument, InvalidSettings, NotFound, SeedanceError, StudioError
 from seedance_mcp.guard.budget import Budget, budget
 from seedance_mcp.guard.usage import Outcome, Verdict
 from seedance_mcp.heir import Heir
@@ -67,8 +71,11 @@ class Estimate:
 class Clips:
     """Estimates and buys for one agent."""
 
-    def __init__(self, corridor: Corridor, uploads: Uploads, agent: str, heir: Heir | None = None) -> None:
+    def __init__(
+        self, corridor: Corridor, uploads: Uploads, agent: str, output_dir: Path, heir: Heir | None = None
+    ) -> None:
         self._corridor = corridor
+        self._output_dir = output_dir
         self._quoting = Quoting(corridor, uploads)
         self._heir = heir
         self._uploads = uploads
@@ -114,6 +121,7 @@ class Clips:
             if again is not None:
                 return again
             await self._corridor.require_ready()
+            await run_sync(_require_room, self._output_dir)
             return await self._buy(clip, pictures)
 
     def question(self, bought: Bought) -> str | None:
@@ -274,6 +282,19 @@ class Clips:
     @property
     def _origin(self) -> str:
         return self._corridor.studio.origin
+
+
+def _require_room(folder: Path) -> None:
+    """Raises InvalidSettings: a clip that is paid for and cannot be saved is lost with its link."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise InvalidSettings(
+            f"the folder for clips {folder} cannot be written ({error.strerror})",
+            next="Ask the operator to make it writable, or to name another one in SEEDANCE_OUTPUT_DIR.",
+        ) from None
 
 
 def _draft(clip: ClipOrder, generation: int, price: int) -> Draft | None:

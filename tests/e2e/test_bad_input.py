@@ -202,6 +202,16 @@ async def test_a_wallet_whose_password_is_nowhere_is_told_from_none(market: Shop
         assert "seedance-mcp doctor" in (await poor.fails("upload_image", path="lake.png")).next
 
 
+async def test_nothing_is_bought_that_could_not_be_saved(market: Shop, visitor: Home) -> None:
+    taken = visitor.folder / "a file"
+    taken.write_text("")
+    url = f"{market.origin}/blob/lake.png"
+    async with visitor.having(OUTPUT_DIR=str(taken / "clips")).server() as agent:
+        sentence = f"the folder for clips {taken}/clips cannot be written (not a directory).".lower()
+        await is_told(market, agent, "invalid_settings", sentence, "generate_video", prompt="waves", image=url)
+        assert "SEEDANCE_OUTPUT_DIR" in (await agent.fails("generate_video", prompt="waves", image=url)).next
+
+
 async def test_a_broken_policy_is_told_whether_the_seller_answers_or_not(market: Shop, visitor: Home) -> None:
     policy = visitor.folder / "broken.toml"
     policy.write_text('version = 1\n[caps]\nper_payment = "much"\n')

@@ -53,7 +53,9 @@ class StrictTool(Tool):
     ) -> Any:  # noqa: ANN401
         try:
             self._refuse_unknown(arguments)
-            return await super().run(arguments, context, convert_result)
+            # Clients with strict schemas send null for what they leave out.
+            given = {name: value for name, value in arguments.items() if value is not None}
+            return await super().run(given, context, convert_result)
         except SeedanceError as error:
             return failure(error)
         except ToolError as error:

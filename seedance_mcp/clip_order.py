@@ -41,11 +41,9 @@ def check(clip: ClipOrder, *, partial: bool) -> None:
         raise InvalidArgument("prompt contains half a character (a lone surrogate)", next="Send it as plain Unicode.")
     if clip.prompt is not None and len(clip.prompt) > LONGEST_PROMPT:
         raise InvalidArgument(f"prompt has {len(clip.prompt)} characters, and {LONGEST_PROMPT} is the most")
-    if partial:
-        return
-    if not (clip.prompt or "").strip():
+    if not (partial and clip.prompt is None) and not (clip.prompt or "").strip():
         raise InvalidArgument("prompt is empty: say what should move, and how")
-    if clip.image is None:
+    if clip.image is None and not partial:
         raise InvalidArgument("image is missing: give an https URL, or a path to an image")
 
 
@@ -59,7 +57,7 @@ def references(clip: ClipOrder) -> list[tuple[str, str]]:
 def clip_request(clip: ClipOrder, aspect: str, urls: list[str]) -> ClipRequest:
     return ClipRequest(
         model=clip.model,
-        prompt=clip.prompt or _STAND_IN_PROMPT,
+        prompt=(clip.prompt or _STAND_IN_PROMPT).strip(),
         image=urls[0] if urls else "https://stablestudio.dev/stand-in.jpg",
         last_image=urls[1] if len(urls) > 1 else None,
         duration=clip.duration,
@@ -79,7 +77,7 @@ def stand_in(picture: Picture, origin: str) -> str:
 def canonical_request(clip: ClipOrder, pictures: list[Picture]) -> Mapping[str, object]:
     """What makes two calls the same purchase: text in NFC, defaults filled in, images by their bytes where known."""
     return {
-        "prompt": unicodedata.normalize("NFC", clip.prompt or ""),
+        "prompt": unicodedata.normalize("NFC", clip.prompt or "").strip(),
         "images": [dict(picture.identity) for picture in pictures],
         "duration": clip.duration,
         "resolution": clip.resolution,

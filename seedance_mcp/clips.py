@@ -90,12 +90,13 @@ class Clips:
             dialect = await self._quoting.dialect(clip.model)
             aspect = await self._quoting.aspect(clip, pictures, dialect)
             request = clip_request(clip, aspect, [stand_in(picture, self._origin) for picture in pictures])
+            promised = await self._promised(clip, dialect, aspect)
             quote, dialect = await self._quoting.quote(request, dialect)
         except StudioError as error:
             if error.code != "studio_unavailable":
                 raise
             return await self._from_table(clip, error)
-        order = self._order(clip, pictures, dialect)
+        order = await self._with_uploads(self._order(clip, pictures, dialect, promised), pictures)
         seen = await self._corridor.preview(order, quote)
         promise = operator.Quote(
             id=f"q_{secrets.token_hex(8)}",
@@ -192,19 +193,11 @@ class Clips:
         pictures = [await self._uploads.fetched(picture) for picture in pictures]
         aspect = await self._quoting.aspect(clip, pictures, dialect)
         promised = await self._promised(clip, dialect, aspect)
-        local = [picture for picture in pictures if picture.url is None]
-        if local:
+        if any(picture.url is None for picture in pictures):
             # An upload is worth nothing without its clip: the clip is judged before the upload is paid.
             stand_ins = [stand_in(picture, self._origin) for picture in pictures]
             quote, dialect = await self._quoting.quote(clip_request(clip, aspect, stand_ins), dialect)
-            # The same bytes are uploaded once.
-            distinct = {picture.identity["sha256"]: picture for picture in local}.values()
-            unpaid = len([picture for picture in distinct if not await self._uploads.is_paid(picture)])
-            order = replace(
-                self._order(clip, pictures, dialect, promised),
-                planned=unpaid * prices.UPLOAD,
-                planned_payments=unpaid,
-            )
+            order = await self._with_uploads(self._order(clip, pictures, dialect, promised), pictures)
             asked = await self._corridor.consent(order, quote)
             if asked is not None:
                 return Bought(asked, False)
@@ -224,6 +217,12 @@ class Clips:
             raise
         charged = purchase.payment.amount if begun and purchase.paid else 0
         return Bought(purchase, not begun and not purchase.unanswered, charged, paid)
+
+    async def _with_uploads(self, order: Order, pictures: list[Picture]) -> Order:
+        """``order`` with what the uploads before it will cost; the same bytes are uploaded once."""
+        distinct = {picture.identity["sha256"]: picture for picture in pictures if picture.url is None}.values()
+        unpaid = len([picture for picture in distinct if not await self._uploads.is_paid(picture)])
+        return replace(order, planned=unpaid * prices.UPLOAD, planned_payments=unpaid)
 
     def _require_no_key(self, clip: ClipOrder) -> None:
         """These go to the seller, or to where an image lies, and into the ledger as they are."""
@@ -250,7 +249,7 @@ class Clips:
 
     async def _from_table(self, clip: ClipOrder, error: SeedanceError) -> Estimate:
         policy, usage = await self._corridor.usage(self._order(clip, [], None))
-        generation = usage.generation or prices.dearest(clip.model, clip.duration, clip.resolution)
+        generation = usage.generation or prices.assumed(clip.model, clip.duration, clip.resolution)
         price = generation and prices.estimate(clip.model, generation, clip.duration, clip.resolution)
         if price is None:
             raise error

@@ -3,6 +3,7 @@
 import builtins
 import os
 import tempfile
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
@@ -25,6 +26,9 @@ _GLOBAL_UNICAST = IPv6Network("2000::/3")
 _DEAD = frozenset({403, 404, 410})
 """403 too: object stores answer it to a signed link that has run out."""
 _BUSY = frozenset({408, 425, 429})
+_PART = ".seedance-"
+_LEFT_SECONDS = 3600
+"""After which a download that nothing was written to is nobody's any more."""
 
 
 async def lookup(host: str, port: int) -> list[str]:
@@ -232,7 +236,11 @@ async def _bounded(response: httpx.Response, limit: int) -> AsyncIterator[bytes]
 
 def _temporary(folder: Path) -> tuple[int, str]:
     folder.mkdir(parents=True, exist_ok=True)
-    return tempfile.mkstemp(prefix=".", suffix=".part", dir=folder)
+    for left in folder.glob(f"{_PART}*.part"):  # by a process that was killed
+        with suppress(OSError):
+            if left.stat().st_mtime_ns < time.time_ns() - _LEFT_SECONDS * 10**9:
+                left.unlink()
+    return tempfile.mkstemp(prefix=_PART, suffix=".part", dir=folder)
 
 
 def _flush(file: BinaryIO) -> None:

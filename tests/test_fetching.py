@@ -1,3 +1,4 @@
+import os
 import ssl
 import stat
 import sys
@@ -164,6 +165,19 @@ async def test_the_certificate_must_be_the_names_although_the_address_is_connect
         assert len(server.requests) == 1
         assert f"host: clips.example:{port}".encode() in server.requests[0].lower()
         assert b"connection: close" in server.requests[0].lower()
+
+
+async def test_what_a_killed_download_left_is_taken_away_by_a_later_one(
+    http: httpx.AsyncClient, tmp_path: Path
+) -> None:
+    mine, fresh, foreign = (tmp_path / name for name in (".seedance-a.part", ".seedance-b.part", ".other.part"))
+    for path in (mine, fresh, foreign):
+        path.touch()
+    for path in (mine, foreign):
+        os.utime(path, (0, 0))
+    async with peer(reply(200, CLIP)) as server:
+        await fetcher(http, server).save(server.origin, tmp_path / "clip.mp4")
+    assert set(names(tmp_path)) == {"clip.mp4", fresh.name, foreign.name}
 
 
 async def test_bytes_come_with_their_type_and_nothing_secret_was_sent(http: httpx.AsyncClient) -> None:

@@ -65,7 +65,8 @@ async def _read(settings: Settings, database: Database, rail: Rail) -> Books:
 
 def _ledger(settings: Settings, found: Health) -> Finding:
     facts = {"schema": found.schema, "journal": found.journal, "kind": found.kind, "rows": found.rows}
-    what = f"schema {found.schema}, {found.journal.upper()}, {found.kind} payments, {found.rows:,} audit rows"
+    rows = f"{found.rows:,} audit row{'' if found.rows == 1 else 's'}"
+    what = f"schema {found.schema}, {found.journal.upper()}, {found.kind} payments, {rows}"
     if found.problems:
         more = f", and {len(found.problems) - 1} more" if len(found.problems) > 1 else ""
         todo = "Keep the file as it is, and compare it with a backup: `seedance-mcp audit verify` has all."

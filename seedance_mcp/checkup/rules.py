@@ -31,7 +31,7 @@ class Clip:
 
 
 def everyday_clip(generation: int | None) -> Clip:
-    generation = generation or prices.dearest(MODEL, SECONDS, PIXELS) or 1
+    generation = generation or prices.assumed(MODEL, SECONDS, PIXELS) or 1
     return Clip(generation, prices.estimate(MODEL, generation, SECONDS, PIXELS) or prices.most(MODEL, generation))
 
 

@@ -18,6 +18,7 @@ from seedance_mcp.checkup.clocks import check_clock, check_ledger_clock
 from seedance_mcp.checkup.finding import Finding, Status, failed
 from seedance_mcp.checkup.hosts import Hosts, ask_hosts, check_hosts
 from seedance_mcp.checkup.key import check_key, check_keystore, known_address
+from seedance_mcp.checkup.output import check_output
 from seedance_mcp.checkup.rules import check_policy, check_purchase, everyday_clip
 from seedance_mcp.checkup.seller import ask_seller, check_seller
 from seedance_mcp.errors import ChainError
@@ -62,7 +63,7 @@ async def examine(settings: Settings, usual: Mapping[str, int]) -> Sequence[Find
     usage, shop_seen = books.value.usage, seller.value
     rules, policy = check_policy(settings, usual, seen=books.value.policy_seen)
     clip = everyday_clip(shop_seen.generation or usage.generation)
-    lines = [key.value, check_keystore(settings), rules, *books.value.findings]
+    lines = [key.value, check_keystore(settings), rules, check_output(settings), *books.value.findings]
     lines.append(check_alerts(settings, books.value.post))
     lines += [check_clock(shop_seen, chains.value), *check_ledger_clock(usage.clock_ahead)]
     lines += [check_seller(shop_seen, usage.generation), *(check_hosts(hosts, policy) for hosts in chains.value)]

@@ -59,8 +59,12 @@ def _amount(_ctx: click.Context, _param: click.Parameter, value: str | None) -> 
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document, for programs.")
 def buy(sandbox: bool, no_wait: bool, as_json: bool, **terms: Any) -> None:  # noqa: ANN401 - the options
     """Buy one clip and print its path last. Repeating the command never pays twice."""
+    if sandbox and no_wait:
+        raise click.UsageError("--no-wait has no effect with --sandbox: its seller ends with the command")
     from seedance_mcp.library.studio import Studio  # noqa: PLC0415 - after the usage was found right
 
+    if sandbox and sys.stderr.isatty():
+        click.echo("This is the sandbox: the money is play money, and the clip is drawn here.", err=True)
     opening = Studio.sandbox if sandbox else Studio.from_env
     with TemporaryDirectory(prefix="seedance-buy-") as name:
         folder = Path(name)

@@ -82,8 +82,6 @@ def init(
         both = f"{settings.keystore} and {settings.keystore_password_file}"
         say(f"\nKeep a copy of {both} in a safe place now: without both the money is lost.")
     say(f"\n{how_to_fund(address)}")
-    if settings.keystore_password_file != given.keystore_password_file:
-        say(f"In a shell, commands open the wallet with {_PASSWORD}={settings.keystore_password_file}")
     if wanted:
         say(f"Restart {' and '.join(client.title for client in wanted)}, which will start the server then.")
     funds = proof = None
@@ -134,7 +132,7 @@ def _entry(settings: Settings) -> Entry:
     env |= {
         f"{PREFIX}{name}": str(getattr(settings, field)) for name, field in _PATHS.items() if f"{PREFIX}{name}" in env
     }
-    if settings.keystore_password_file is not None:
+    if settings.keystore_password_file not in {None, settings.policy.with_name("password")}:
         env[_PASSWORD] = str(settings.keystore_password_file)
     if settings.image_roots:
         env[f"{PREFIX}IMAGE_ROOTS"] = os.pathsep.join(map(str, settings.image_roots))

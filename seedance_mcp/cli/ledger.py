@@ -78,6 +78,7 @@ def trust(address: str | None, generation: str | None, as_json: bool) -> None:
         address_bytes(address)
     except ValueError:
         raise click.UsageError(f"{address!r} is not an address: 0x and 40 hex digits") from None
+    _require_checksum(address)
     settings = Settings.from_env()
     known = on_ledger(lambda database: database.read(_known, settings.studio_url), settings)
     instead = f", no longer to {known}" if known.lower() != address.lower() else ""
@@ -162,6 +163,14 @@ async def _trust(database: Database, seller: str, address: str) -> str | None:
 def _known(tx: Transaction, seller: str) -> str:
     """The recipient until now: the one that was paid or trusted before, else the one that this version knows."""
     return views.usage(tx, (), seller, BASE_USDC.rail, BASE_USDC.address, now()).pinned or SHIPPED_PAY_TO
+
+
+def _require_checksum(address: str) -> None:
+    """Raises click.UsageError for a slip in an address that is spelled with its checksum (EIP-55)."""
+    from eth_utils.address import is_checksum_formatted_address, to_checksum_address  # noqa: PLC0415 - takes a while
+
+    if is_checksum_formatted_address(address) and to_checksum_address(address) != address:
+        raise click.UsageError(f"{address} has a slip in it: its capitals, which are its checksum, are wrong")
 
 
 def _payment(tx: Transaction, purchase_id: str) -> Payment:

@@ -129,7 +129,7 @@ def explain_(
     async def work(database: Database) -> tuple[Proposal, Explanation]:
         pairs = [(scope, window) for scope, _ in scopes(rules, wanted.model, agent) for window in WINDOWS]
         usage = await database.read(views.usage, pairs, settings.studio_url, rail, _TOKENS[rail], now())
-        known = int(generation) if generation else usage.generation or wanted.dearest
+        known = int(generation) if generation else usage.generation or wanted.assumed
         asked = wanted.proposal(agent, rail, known, amount, usage.pinned)
         return asked, explain(rules, usage, asked)
 

@@ -31,9 +31,9 @@ class Request:
         return self.model == "upload"
 
     @property
-    def dearest(self) -> int:
+    def assumed(self) -> int:
         """The generation to reckon with while nobody knows which one the seller has."""
-        return prices.dearest(self.model, self.duration, self.resolution) or max(prices.ROUTE_MAXIMA)
+        return prices.assumed(self.model, self.duration, self.resolution) or min(prices.ROUTE_MAXIMA)
 
     def table(self, generation: int) -> int | None:
         """The price table's figure in micro-USD, or None."""

@@ -1,6 +1,7 @@
 """The server, the demo on the embedded studio, and the collector of clips."""
 
 import logging
+import signal
 import socket
 import sys
 from dataclasses import replace
@@ -58,6 +59,8 @@ def serve(address: str | None, sandbox: bool, generation: str | None, faults: tu
         load = opener("seedance_mcp.app:open_app", settings, outlived=True)
     server = build_server(Runtime(load), SANDBOX + INSTRUCTIONS if sandbox else INSTRUCTIONS)
     if listener is None:
+        # The thread that reads stdin waits for a line that may never come. Whatever is paid is on disk, as with a kill.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
         if sys.stdin.isatty():
             click.echo("An MCP client is expected on stdin; `seedance-mcp --help` shows the commands.", err=True)
         server.run("stdio")
@@ -113,8 +116,9 @@ def collect(after_server: bool, as_json: bool) -> None:
         from seedance_mcp.app import open_app  # noqa: PLC0415
 
         async with open_app(settings) as app:
-            if app.wallet is None:
+            if not settings.keystore.exists() and app.wallet is None:
                 raise NoWallet("without its wallet the jobs cannot be asked for")
+            app.corridor.require_wallet()
             return await app.watcher.collect()
 
     count = anyio.run(run)

@@ -88,7 +88,7 @@ def _recipient(policy: Policy, usage: Usage, proposal: Proposal) -> Rule:
     if policy.pay_to is not None:
         known, whose = policy.pay_to, "in the policy's list"
     elif usage.pinned is not None:
-        known, whose = (usage.pinned,), "the one paid before"
+        known, whose = (usage.pinned,), "the one paid or trusted before"
     else:
         known, whose = (proposal.shipped_pay_to or "",), "the one known for this seller"
     right = proposal.pay_to.lower() in {one.lower() for one in known}

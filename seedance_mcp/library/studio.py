@@ -10,9 +10,9 @@ from typing import Literal, Self, Unpack, overload
 
 import anyio
 
-from seedance_mcp.app import App, open_app, open_sandbox
+from seedance_mcp.app import FAULTS, App, open_app, open_sandbox
 from seedance_mcp.clips import Bought
-from seedance_mcp.errors import Refused
+from seedance_mcp.errors import InvalidSettings, Refused
 from seedance_mcp.ledger.states import Purchase
 from seedance_mcp.library.records import budget_of, clip_order, estimate_of, failure_of, job_of, upload_of
 from seedance_mcp.library.values import (
@@ -60,6 +60,8 @@ class Studio:
 
         ``faults`` are those of ``seedance-mcp serve --fault``. Raises InvalidSettings.
         """
+        if unknown := set(faults).difference(FAULTS):
+            raise InvalidSettings(f"{min(unknown)!r} is no fault of the sandbox; there are {', '.join(FAULTS)}")
         settings = _reading(Settings.for_sandbox(dict(environ)), image_roots)
         return cls(lambda: open_sandbox(settings, generation=generation, faults=faults))
 

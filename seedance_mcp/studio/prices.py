@@ -28,13 +28,12 @@ def most(model: str, generation: int) -> int:
     return max(rates.values()) * max(_DURATIONS[generation])
 
 
-def dearest(model: str, duration: int, resolution: str) -> int | None:
-    """The generation whose clip costs most: to be reckoned with while nobody knows which one the seller has.
+def assumed(model: str, duration: int, resolution: str) -> int | None:
+    """The generation to reckon with while nobody knows which one the seller has: the first that sells such a clip.
 
-    None: the table has no row for such a clip.
+    None: the table has no row for it.
     """
-    known = {price: number for number in ROUTE_MAXIMA if (price := estimate(model, number, duration, resolution))}
-    return known[max(known)] if known else None
+    return next((number for number in ROUTE_MAXIMA if estimate(model, number, duration, resolution)), None)
 
 
 def estimate(model: str, generation: int, duration: int, resolution: str) -> int | None:

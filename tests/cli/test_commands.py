@@ -1,5 +1,7 @@
 import json
+import signal
 import socket
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -127,6 +129,13 @@ async def test_a_recipient_is_trusted_once_that_is_confirmed(shell: Shell) -> No
     assert (await usage(shell)).pinned == OTHER
 
 
+def test_a_recipient_with_a_slip_in_its_checksum_is_not_trusted(shell: Shell) -> None:
+    slip = SHIPPED_PAY_TO[:-1] + "6"
+    ran = shell.run("trust", slip, typed="y\n")
+    assert (ran.code, "has a slip in it" in ran.err, "[y/N]" in ran.err) == (2, True, False)
+    assert shell.run("trust", slip.lower(), typed="n\n").code == 1, "without capitals there is no checksum"
+
+
 async def test_only_a_payment_that_is_there_is_given_up(shell: Shell) -> None:
     ran = shell.run("reconcile", "--write-off", "pur_0", typed="y\n")
     assert (ran.code, ran.out) == (1, "")
@@ -217,6 +226,24 @@ def test_collecting_ends_at_once_when_nothing_waits(shell: Shell) -> None:
     ran, programs = shell.run_each(("collect",), ("collect", "--json"), **settings)
     assert (ran.code, ran.out, ran.err) == (0, "No job was waiting for its clip.\n", "")
     Draft202012Validator(schemas.COLLECTED).validate(json.loads(programs.out))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has other signals")
+def test_the_server_ends_at_the_keyboard(shell: Shell) -> None:
+    """Though nothing comes over stdin, and it does not end."""
+    command = [sys.executable, "-m", "seedance_mcp", "serve", "--sandbox"]
+    with subprocess.Popen(
+        command, env=shell.environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    ) as server:
+        assert server.stdin is not None
+        assert server.stdout is not None
+        hello = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "me", "version": "1"}}
+        request = {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": hello}
+        server.stdin.write(json.dumps(request).encode() + b"\n")
+        server.stdin.flush()
+        assert b'"id":1' in server.stdout.readline()
+        server.send_signal(signal.SIGINT)
+        assert server.wait(20) == -signal.SIGINT
 
 
 def test_the_server_ends_with_its_client_and_says_nothing_on_stdout(shell: Shell) -> None:

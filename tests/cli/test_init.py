@@ -86,7 +86,6 @@ def test_what_was_agreed_to_is_written_and_works_together(shell: Shell) -> None:
     assert policy.approval_above == 500_000
     entry = json.loads(client.read_text())["mcpServers"]["seedance"]
     assert entry["env"] == {
-        "SEEDANCE_KEYSTORE_PASSWORD_FILE": str(password),
         "SEEDANCE_IMAGE_ROOTS": str(shell.home / "Pictures"),
         "SEEDANCE_AGENT": "cursor",
     }

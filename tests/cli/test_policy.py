@@ -359,7 +359,7 @@ def test_a_request_that_cannot_be_read_is_wrong_usage(shell: Shell) -> None:
     assert "did you mean 'seedance'?" in ran[0].err
     assert "there are two of duration: 5 and 6" in ran[1].err
     assert "'much' is not an amount in dollars" in ran[2].err
-    assert "no row for seedance, 5 s, 4k (generation 2): give --price" in ran[3].err
+    assert "no row for seedance, 5 s, 4k (generation 1): give --price" in ran[3].err
 
 
 def test_mistakes_are_found_all_at_once_with_line_and_column(shell: Shell) -> None:

@@ -151,6 +151,36 @@ async def test_bytes_that_are_no_image(market: Shop, guest: Agent) -> None:
     await is_told(market, guest, "invalid_image", sentence, "upload_image", data=data)
 
 
+async def test_what_is_null_is_left_out(guest: Agent) -> None:
+    """As clients with strict schemas send it."""
+    left_out = dict.fromkeys(("prompt", "image", "aspect_ratio", "generate_audio", "seed", "quote_id", "take"))
+    quote = await guest.ok("estimate_cost", model="seedance", duration=5, resolution="720p", **left_out)
+    assert quote["price_usd"] == "0.4125"
+    assert (await guest.ok("check_job", job_id=None, purchase_id=None, wait_seconds=None))["jobs"] == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ({"prompt": " "}, "prompt is empty: say what should move, and how."),
+        ({"quote_id": "q_0"}, "quote_id 'q_0' is not known."),
+    ],
+)
+async def test_an_estimate_refuses_what_the_purchase_would(
+    market: Shop, guest: Agent, arguments: dict[str, object], sentence: str
+) -> None:
+    clip = {"model": "seedance", "duration": 5, "resolution": "720p", **arguments}
+    await is_told(market, guest, "invalid_argument", sentence, "estimate_cost", **clip)
+
+
+async def test_an_estimate_counts_the_upload_that_the_purchase_needs(guest: Agent) -> None:
+    clip = {"model": "seedance", "duration": 5, "resolution": "720p", "image": "lake.png"}
+    just_enough = await guest.ok("estimate_cost", **clip, max_price_usd="0.4225")
+    too_little = await guest.ok("estimate_cost", **clip, max_price_usd="0.4224")
+    assert (just_enough["verdict"], too_little["verdict"]) == ("allowed", "refused")
+    assert "with $0.01 for uploads" in too_little["reason"]
+
+
 @pytest.mark.parametrize(
     ("tool", "argument", "nearest"),
     [

@@ -27,6 +27,11 @@ def shell(tmp_path: Path) -> Shell:
     return Shell(tmp_path)
 
 
+def test_a_sandbox_that_ends_with_its_command_cannot_go_on_in_the_background(shell: Shell) -> None:
+    ran = shell.run("buy", "--sandbox", "--no-wait", "--prompt", "waves", "--image", "lake.png", *DRAFT)
+    assert (ran.code, "--no-wait has no effect with --sandbox" in ran.err) == (2, True)
+
+
 def test_the_path_of_the_clip_is_printed_last(shell: Shell) -> None:
     ran = shell.run("buy", "--sandbox", "--prompt", "waves", "--image", "lake.png", *DRAFT, OUTPUT_DIR="clips")
     assert (ran.code, ran.err) == (0, ""), "progress is for terminals only"

@@ -1,6 +1,6 @@
 import pytest
 
-from seedance_mcp.studio.prices import ROUTE_MAXIMA, dearest, estimate
+from seedance_mcp.studio.prices import ROUTE_MAXIMA, assumed, estimate
 
 
 @pytest.mark.parametrize(
@@ -36,11 +36,10 @@ def test_a_clip_without_a_row_has_no_price(clip: tuple[str, int, int, str]) -> N
     assert estimate(*clip) is None
 
 
-def test_while_no_generation_is_known_the_dearest_is_reckoned_with() -> None:
-    assert dearest("seedance", 5, "720p") == 2
-    assert dearest("seedance-fast", 5, "1080p") == 1, "the other does not sell it"
-    assert dearest("seedance", 14, "720p") == 2
-    assert dearest("seedance", 5, "4k") is None
+def test_while_no_generation_is_known_the_first_that_sells_the_clip_is_reckoned_with() -> None:
+    assert assumed("seedance", 5, "720p") == 1
+    assert assumed("seedance", 14, "720p") == 2
+    assert assumed("seedance", 5, "4k") is None
 
 
 def test_no_price_of_the_table_reaches_what_an_invalid_body_is_quoted() -> None:

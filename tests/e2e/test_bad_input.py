@@ -257,15 +257,13 @@ async def test_a_broken_policy_is_told_whether_the_seller_answers_or_not(market:
             assert "per_payment" in problem.text
 
 
-async def test_the_home_of_the_user_is_known_in_a_path(market: Shop, visitor: Home) -> None:
-    async with visitor.server() as agent:
-        sentence = "the image is 299 x 299 pixels: each side must have 300 to 6000."
-        await is_told(market, agent, "invalid_image", sentence, "upload_image", path="~/images/tiny.png")
-        sentence = "is outside the folders that the operator allows (seedance_image_roots)."
-        for path in ("~/private.png", "~/.ssh/id_rsa", "~/images/../private.png"):
-            shown = visitor.folder / path.removeprefix("~/")
-            await is_told(market, agent, "invalid_image", f"the path '{shown}' {sentence}".lower(), "upload_image",
-                          path=path)  # fmt: skip
+async def test_the_home_of_the_user_is_known_in_a_path(market: Shop, visitor: Home, guest: Agent) -> None:
+    sentence = "the image is 299 x 299 pixels: each side must have 300 to 6000."
+    await is_told(market, guest, "invalid_image", sentence, "upload_image", path="~/images/tiny.png")
+    sentence = "is outside the folders that the operator allows (seedance_image_roots)."
+    for path in ("~/private.png", "~/.ssh/id_rsa", "~/images/../private.png"):
+        shown = f"the path '{visitor.folder / path.removeprefix('~/')}' {sentence}".lower()
+        await is_told(market, guest, "invalid_image", shown, "upload_image", path=path)
 
 
 async def test_without_allowed_folders_a_path_is_refused_with_the_way_to_allow_one(market: Shop, visitor: Home) -> None:

@@ -27,8 +27,9 @@ _COLOURS = {Status.OK: "green", Status.WARNING: "yellow", Status.FAILED: "red"}
 def doctor(ctx: click.Context, reset_clock: bool, as_json: bool) -> None:
     """Look whether a clip could be bought, and say what to do where not.
 
-    Looks at the key, the policy, the ledger, the clocks, the seller, the RPC hosts, the balances, the alerts and the
-    clients' files. Nothing is signed or bought. Exit code 1 if anything keeps the server from buying.
+    Looks at the key, the policy, the folder for clips, the ledger, the clocks, the seller, the RPC hosts, the balances,
+    the alerts and the clients' files. Nothing is signed or bought. Exit code 1 if anything keeps the server from
+    buying.
     """
     settings = Settings.from_env()
     if reset_clock:

@@ -14,6 +14,7 @@ from seedance_mcp.checkup.clocks import check_clock, check_ledger_clock
 from seedance_mcp.checkup.finding import Finding, Status
 from seedance_mcp.checkup.hosts import Hosts, check_hosts
 from seedance_mcp.checkup.key import check_key, check_keystore, known_address
+from seedance_mcp.checkup.output import check_output
 from seedance_mcp.checkup.rules import check_policy, check_purchase, everyday_clip
 from seedance_mcp.checkup.seller import Seller, check_seller
 from seedance_mcp.errors import ChainError
@@ -171,6 +172,16 @@ def test_what_the_policy_would_say_to_a_clip_is_told() -> None:
     found = check_purchase(RULES, usage(spent=spent), CLIP, "x402", "default")
     assert found.status is Status.FAILED
     assert "$5.00" in found.what
+
+
+def test_a_folder_for_clips_that_could_not_be_made_is_a_failure(settings: Settings, tmp_path: Path) -> None:
+    new = replace(settings, output_dir=tmp_path / "new" / "clips")
+    assert check_output(new).status is Status.OK
+    assert not new.output_dir.parent.exists(), "nothing is made"
+    (tmp_path / "new").write_text("")
+    found = check_output(new)
+    assert (found.status, found.what) == (Status.FAILED, f"{new.output_dir} cannot be written")
+    assert "SEEDANCE_OUTPUT_DIR" in found.todo
 
 
 def test_a_seller_of_another_generation_than_last_time_is_a_warning() -> None:

@@ -9,7 +9,7 @@ import anyio
 import pytest
 
 from seedance_mcp import AwaitingApproval, Clip, ClipFailed, Studio
-from seedance_mcp.errors import InvalidArgument, NotFound, NoWallet, Refused
+from seedance_mcp.errors import InvalidArgument, InvalidSettings, NotFound, NoWallet, Refused
 from tests.e2e.home import Home
 from tests.e2e.shop import Shop
 from tests.peers.clip import clip
@@ -266,3 +266,8 @@ async def test_a_sandbox_leaves_the_operators_settings_alone(tmp_path: Path, mon
     async with Studio.sandbox(generation=2) as studio:
         assert (await studio.estimate(duration=5)).live
     assert os.environ["SEEDANCE_PRIVATE_KEY"] == "not looked at"
+
+
+def test_a_fault_that_the_sandbox_does_not_have_is_told() -> None:
+    with pytest.raises(InvalidSettings, match="'nope' is no fault of the sandbox; there are answer-lost"):
+        Studio.sandbox(faults=["nope"])

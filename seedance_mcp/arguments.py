@@ -2,7 +2,6 @@
 
 import json
 import logging
-import re
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Self, cast
 
@@ -12,7 +11,7 @@ from mcp.server.mcpserver.utilities.func_metadata import FuncMetadata
 from mcp_types import CallToolResult, ContentBlock, ResourceLink, TextContent
 from pydantic import BaseModel, ValidationError
 
-from seedance_mcp.errors import InvalidArgument, Money, SeedanceError
+from seedance_mcp.errors import InvalidArgument, Money, SeedanceError, capitalised
 from seedance_mcp.money import usd
 
 if TYPE_CHECKING:
@@ -21,8 +20,6 @@ if TYPE_CHECKING:
     from mcp.server.mcpserver import Context
 
 logger = logging.getLogger(__name__)
-
-_WORD = re.compile(r"[a-z][a-z'-]*[,.:;]?(?=\s|$)")
 
 
 class PlainArguments(FuncMetadata):
@@ -67,7 +64,7 @@ class StrictTool(Tool):
             if name not in known:
                 near = get_close_matches(name, known, 1)
                 hint = f"did you mean {near[0]}?" if near else f"allowed are {', '.join(known)}."
-                raise InvalidArgument(f"{self.name} has no argument {name[:60]!r}", next=hint[0].upper() + hint[1:])
+                raise InvalidArgument(f"{self.name} has no argument {name[:60]!r}", next=capitalised(hint))
 
     def _in_our_words(self, error: ToolError) -> SeedanceError:
         cause = error.__cause__
@@ -101,11 +98,6 @@ def failure(error: SeedanceError) -> CallToolResult:
     }
     content = [TextContent(type="text", text=capitalised(str(error)))]
     return CallToolResult(content=content, is_error=True, _meta={"seedance/error": facts})
-
-
-def capitalised(text: str) -> str:
-    """``text`` as a sentence begins, unless it begins with a name such as ``quote_id`` or an address."""
-    return text[:1].upper() + text[1:] if _WORD.match(text) else text
 
 
 def _first_problem(error: ValidationError) -> str:

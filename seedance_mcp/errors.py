@@ -19,9 +19,12 @@ SeedanceError
 |- ChainError           no RPC host gave a usable answer
 """
 
+import re
 from enum import StrEnum
 
 from seedance_mcp.money import dollars
+
+_WORD = re.compile(r"[a-z][a-z'-]*[,.:;]?(?=\s|$)")
 
 
 class Money(StrEnum):
@@ -169,3 +172,8 @@ def sentence(text: str) -> str:
     """``text`` with a full stop, unless it ends a sentence already."""
     text = text.strip()
     return text if text.endswith((".", "!", "?")) or not text else f"{text}."
+
+
+def capitalised(text: str) -> str:
+    """``text`` as a sentence begins, unless it begins with a name such as ``quote_id`` or an address."""
+    return text[:1].upper() + text[1:] if _WORD.match(text) else text

@@ -29,7 +29,7 @@ from seedance_mcp.guard.usage import Outcome, Proposal, Usage, Verdict
 from seedance_mcp.ledger import payments, reservations, views
 from seedance_mcp.ledger.approvals import Asking
 from seedance_mcp.ledger.database import Database, Transaction
-from seedance_mcp.ledger.states import Intent, Purchase, State
+from seedance_mcp.ledger.states import LIVE, Intent, Purchase, State
 from seedance_mcp.orders import Order, Quote, refusal, rule
 from seedance_mcp.payment.challenge import Offer, parse_challenge
 from seedance_mcp.payment.wallet import Wallet
@@ -167,10 +167,10 @@ class Corridor:
             if not purchase.paid or not purchase.delivered:
                 purchase = await self.recovery.look_up(purchase.id)
         except LedgerError as error:
-            if purchase.payment.state is State.RESERVED:
+            if purchase.payment.state not in LIVE:
                 raise
-            raise OutcomeUnknown(f"it was paid for before, and now {error.what}", purchase_id=purchase.id) from error
-        if purchase.payment.state in {State.SIGNED, State.SENT, State.UNKNOWN}:
+            raise OutcomeUnknown(f"it was signed for before, and now {error.what}", purchase_id=purchase.id) from error
+        if purchase.payment.state in LIVE:
             purchase = await self._sender.present(purchase.id)
         return purchase, purchase.paid and not paid_before
 

@@ -11,7 +11,7 @@ from seedance_mcp.deliveries import context, delivery, seal_ticket
 from seedance_mcp.errors import LedgerBusy, LedgerError, NotFound, OutcomeUnknown
 from seedance_mcp.ledger import jobs, payments, views
 from seedance_mcp.ledger.database import Database, Transaction
-from seedance_mcp.ledger.states import Payment, Purchase, State
+from seedance_mcp.ledger.states import LIVE, Payment, Purchase
 from seedance_mcp.payment.wallet import Wallet
 from seedance_mcp.rails.rail import Rail, Reading
 from seedance_mcp.recovery import Recovery
@@ -99,7 +99,7 @@ class Sender:
     def _is_ours(self, payment: Payment, wallet: Wallet) -> bool:
         """Whether this process may send the payment's bytes: signed by its wallet, for the seller it speaks to."""
         ours = (payment.payer, payment.origin) == (wallet.address, self._studio.origin)
-        return ours and payment.state in {State.SIGNED, State.SENT, State.UNKNOWN}
+        return ours and payment.state in LIVE
 
     async def _post(self, wallet: Wallet, payment: Payment) -> Answer | None:
         """One presentation; None when no answer came."""

@@ -8,7 +8,7 @@ from seedance_mcp.checkup.run import clock_problem
 from seedance_mcp.cli.ledger import on_ledger
 from seedance_mcp.cli.printing import json_option, print_json
 from seedance_mcp.cli.request import usual_prices
-from seedance_mcp.errors import SeedanceError
+from seedance_mcp.errors import SeedanceError, capitalised
 from seedance_mcp.ledger import clock
 from seedance_mcp.opening import ledger_exists
 from seedance_mcp.report import doctor as report
@@ -52,7 +52,7 @@ def _reset_clock(settings: Settings) -> None:
     if problem is not None and problem.status is Status.FAILED:
         raise SeedanceError(problem.what, next=problem.todo, code="clock")
     if problem is not None:
-        click.echo(f"{problem.what[0].upper()}{problem.what[1:]}.", err=True)
+        click.echo(f"{capitalised(problem.what)}.", err=True)
     click.confirm(f"Set the ledger's clock back by {ahead // 1000:,} s?", abort=True, err=True)
     on_ledger(lambda database: database.write(clock.reset, now()), settings)
     click.echo("The ledger's clock is set back. What is in the ledger keeps its times.", err=True)

@@ -41,6 +41,8 @@ MOVES: Mapping[State, frozenset[State]] = {
 UNCOUNTED = frozenset({State.INTENDED, State.RELEASED, State.EXPIRED})
 OPEN = frozenset({State.RESERVED, State.SIGNED, State.SENT, State.UNKNOWN})
 PAID = frozenset({State.CLAIMED, State.SETTLED})
+LIVE = OPEN - {State.RESERVED}
+"""Something was signed, and nothing is known of what became of it: its bytes may be sent again."""
 
 
 @dataclass(frozen=True, slots=True)
